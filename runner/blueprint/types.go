@@ -1,0 +1,173 @@
+// Package blueprint holds upstream Kanister's YAML shapes (Blueprint, Profile, ActionSet, RepositoryServer), their strict
+// loading and their validation. The shapes are those of COMPAT §1; what is ours in addition is said so at the field.
+package blueprint
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// APIVersion is the group and version of every upstream kind in this package.
+const APIVersion = "cr.kanister.io/v1alpha1"
+
+// Blueprint is a set of named actions on an application (COMPAT §1.1). There is no spec: actions sit at the top level.
+type Blueprint struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+
+	Actions map[string]*Action `json:"actions"`
+}
+
+// Action is an ordered list of phases. It is chosen by its key in Blueprint.Actions; Name, Kind, and the three name
+// lists are documentation only, as upstream (COMPAT §0.7).
+type Action struct {
+	Name               string              `json:"name,omitempty"`
+	Kind               string              `json:"kind,omitempty"`
+	Type               string              `json:"type,omitempty"` // old spelling of Kind
+	ConfigMapNames     []string            `json:"configMapNames,omitempty"`
+	SecretNames        []string            `json:"secretNames,omitempty"`
+	InputArtifactNames []string            `json:"inputArtifactNames,omitempty"`
+	OutputArtifacts    map[string]Artifact `json:"outputArtifacts,omitempty"`
+	Phases             []Phase             `json:"phases"`
+	DeferPhase         *Phase              `json:"deferPhase,omitempty"`
+}
+
+// Phase runs one Kanister Function.
+type Phase struct {
+	Func    string                     `json:"func"`
+	Name    string                     `json:"name"`
+	Objects map[string]ObjectReference `json:"objects,omitempty"`
+	Args    map[string]any             `json:"args,omitempty"`
+}
+
+// Artifact is what a backup action leaves for restore and delete.
+type Artifact struct {
+	KeyValue      map[string]string `json:"keyValue,omitempty"`
+	KopiaSnapshot string            `json:"kopiaSnapshot,omitempty"`
+}
+
+// ObjectReference names one Kubernetes object (COMPAT §1.2). APIVersion is the version alone ("v1"), without the group.
+type ObjectReference struct {
+	APIVersion string `json:"apiVersion,omitempty"`
+	Group      string `json:"group,omitempty"`
+	Resource   string `json:"resource,omitempty"`
+	Kind       string `json:"kind,omitempty"`
+	Name       string `json:"name,omitempty"`
+	Namespace  string `json:"namespace,omitempty"`
+}
+
+// Profile is a location with its credential (COMPAT §1.5).
+type Profile struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+
+	Location      Location   `json:"location"`
+	Credential    Credential `json:"credential"`
+	SkipSSLVerify bool       `json:"skipSSLVerify,omitempty"`
+}
+
+// LocationType says which kind of store a Location is.
+type LocationType string
+
+// Location types: upstream's four, and filestore (a PVC), which upstream knows for RepositoryServers only.
+const (
+	LocationS3        LocationType = "s3Compliant"
+	LocationGCS       LocationType = "gcs"
+	LocationAzure     LocationType = "azure"
+	LocationKopia     LocationType = "kopia"
+	LocationFilestore LocationType = "filestore"
+)
+
+// Location is where data goes. The JSON names are upstream's, because `toJson .Profile` hands them to kando (COMPAT §1.6).
+type Location struct {
+	Type     LocationType `json:"type"`
+	Bucket   string       `json:"bucket"`
+	Endpoint string       `json:"endpoint"`
+	Prefix   string       `json:"prefix"`
+	Region   string       `json:"region"`
+	// ClaimName is the PersistentVolumeClaim of a filestore location, in the namespace of the run. Ours.
+	ClaimName string `json:"claimName,omitempty"`
+}
+
+// CredentialType says which member of a Credential is set.
+type CredentialType string
+
+// Credential types of COMPAT §1.5. CredentialNone is for locations that need none (filestore) or use the pod's own identity.
+const (
+	CredentialKeyPair CredentialType = "keyPair"
+	CredentialSecret  CredentialType = "secret"
+	CredentialKopia   CredentialType = "kopia"
+	CredentialNone    CredentialType = ""
+)
+
+// Credential refers to the Secret that holds the keys of a Location.
+type Credential struct {
+	Type              CredentialType     `json:"type,omitempty"`
+	KeyPair           *KeyPair           `json:"keyPair,omitempty"`
+	Secret            *ObjectReference   `json:"secret,omitempty"`
+	KopiaServerSecret *KopiaServerSecret `json:"kopiaServerSecret,omitempty"`
+}
+
+// KeyPair names two keys of a Secret.
+type KeyPair struct {
+	IDField     string          `json:"idField"`
+	SecretField string          `json:"secretField"`
+	Secret      ObjectReference `json:"secret"`
+}
+
+// KopiaServerSecret describes access to a kopia repository server.
+type KopiaServerSecret struct {
+	Username       string          `json:"username,omitempty"`
+	Hostname       string          `json:"hostname,omitempty"`
+	UserPassphrase *KopiaSecretRef `json:"userPassphrase,omitempty"`
+	TLSCert        *KopiaSecretRef `json:"tlsCert,omitempty"`
+	ConnectOptions map[string]int  `json:"connectOptions,omitempty"`
+}
+
+// KopiaSecretRef is one key of a Secret.
+type KopiaSecretRef struct {
+	Key    string           `json:"key"`
+	Secret *ObjectReference `json:"secret"`
+}
+
+// ActionSet asks for one or more actions (COMPAT §1.3). Status is read only to restore from finished upstream ActionSets.
+type ActionSet struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+
+	Spec   *ActionSetSpec   `json:"spec"`
+	Status *ActionSetStatus `json:"status,omitempty"`
+}
+
+// ActionSetSpec is the list of requested actions.
+type ActionSetSpec struct {
+	Actions []ActionSpec `json:"actions"`
+}
+
+// ActionSpec is one requested action on one object.
+type ActionSpec struct {
+	Name             string                     `json:"name"`
+	Blueprint        string                     `json:"blueprint,omitempty"`
+	Object           ObjectReference            `json:"object"`
+	Artifacts        map[string]Artifact        `json:"artifacts,omitempty"`
+	ConfigMaps       map[string]ObjectReference `json:"configMaps,omitempty"`
+	Secrets          map[string]ObjectReference `json:"secrets,omitempty"`
+	Profile          *ObjectReference           `json:"profile,omitempty"`
+	RepositoryServer *ObjectReference           `json:"repositoryServer,omitempty"`
+	PodOverride      map[string]any             `json:"podOverride,omitempty"`
+	Options          map[string]string          `json:"options,omitempty"`
+	PreferredVersion string                     `json:"preferredVersion,omitempty"`
+	PodLabels        map[string]string          `json:"podLabels,omitempty"`
+	PodAnnotations   map[string]string          `json:"podAnnotations,omitempty"`
+}
+
+// ActionSetStatus is as much of upstream's status as a restore needs.
+type ActionSetStatus struct {
+	State   string         `json:"state,omitempty"`
+	Actions []ActionStatus `json:"actions,omitempty"`
+}
+
+// ActionStatus is the state of one action of a finished ActionSet.
+type ActionStatus struct {
+	Name      string              `json:"name"`
+	Object    ObjectReference     `json:"object"`
+	Blueprint string              `json:"blueprint"`
+	Artifacts map[string]Artifact `json:"artifacts,omitempty"`
+}
