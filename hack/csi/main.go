@@ -1,0 +1,42 @@
+// Command csi is the test bed's CSI driver: volumes with snapshots and clones on btrfs. It serves one node, as root, on the
+// host; see package driver.
+package main
+
+import (
+	"context"
+	"flag"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/kubectl-kanister/kubectl-kanister/hack/csi/btrfs"
+	"github.com/kubectl-kanister/kubectl-kanister/hack/csi/driver"
+)
+
+func main() {
+	socket := flag.String("socket", "", "Unix socket to serve on, in the kubelet's plugins_registry directory")
+	image := flag.String("image", "", "sparse file with the btrfs pool; made when missing")
+	root := flag.String("root", "", "directory to mount the pool at")
+	size := flag.Int64("size-gib", 64, "size of a new pool in GiB; takes no space until written to")
+	node := flag.String("node", "", "name of the Kubernetes node")
+	flag.Parse()
+
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	for _, name := range []string{"socket", "image", "root", "node"} {
+		if flag.Lookup(name).Value.String() == "" {
+			log.Error("flag --" + name + " is missing")
+			os.Exit(2)
+		}
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	pool, err := btrfs.Open(ctx, btrfs.Options{Image: *image, Root: *root, Size: *size << 30})
+	if err == nil {
+		err = (&driver.Driver{Pool: pool, Node: *node, Log: log}).Serve(ctx, *socket)
+	}
+	if err != nil {
+		log.Error("stopping", "error", err)
+		os.Exit(1)
+	}
+}
