@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/kubectl-kanister/kubectl-kanister/hack/progress"
 )
 
 // Program is one main package of a module with its own go.mod and go.sum below hack/.
@@ -105,7 +107,7 @@ func (p Program) Build(ctx context.Context, log io.Writer) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return "", fmt.Errorf("making binary cache: %w", err)
 	}
-	unlock, err := lock(path + ".lock")
+	unlock, err := Lock(path + ".lock")
 	if err != nil {
 		return "", err
 	}
@@ -118,7 +120,7 @@ func (p Program) Build(ctx context.Context, log io.Writer) (string, error) {
 		fmt.Fprintf(log, "building %s\n", filepath.Base(path))
 	}
 	if err := p.compile(ctx, log, path+".new"); err != nil {
-		return "", fmt.Errorf("building %s: %w", filepath.Base(path), err)
+		return "", err
 	}
 	if p.Module != "" {
 		fmt.Fprintf(log, "built %s in %s\n", filepath.Base(path), time.Since(begin).Round(time.Second))
@@ -145,26 +147,7 @@ func (p Program) compile(ctx context.Context, log io.Writer, out string) error {
 	cmd.Dir = filepath.Join(hack, p.Dir)
 	// The same environment for everybody, so that the Go build cache serves all of the test bed.
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off")
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
-	tick := time.NewTicker(15 * time.Second)
-	defer tick.Stop()
-	for begin := time.Now(); ; {
-		select {
-		case err := <-done:
-			if err != nil {
-				return fmt.Errorf("%w\n%s", err, bytes.TrimSpace(said.Bytes()))
-			}
-			return nil
-		case <-tick.C:
-			fmt.Fprintf(log, "  %s: %s so far\n", p.Name, time.Since(begin).Round(time.Second))
-		}
-	}
+	return progress.Run(log, "building "+filepath.Base(strings.TrimSuffix(out, ".new")), cmd)
 }
 
 // replace moves a new binary into place, leaving the old one alone when they are equal: its time stamp tells others that
@@ -180,10 +163,11 @@ func replace(tmp, path string) error {
 	return os.Rename(tmp, path)
 }
 
-func lock(path string) (unlock func(), err error) {
+// Lock waits until no other process holds path, and holds it until unlock is called or the process ends.
+func Lock(path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("locking binary cache: %w", err)
+		return nil, fmt.Errorf("opening lock: %w", err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
 		return nil, errors.Join(fmt.Errorf("locking %q: %w", path, err), f.Close())

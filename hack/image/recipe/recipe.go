@@ -1,0 +1,124 @@
+// Package recipe says what is in each image of the project.
+package recipe
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/kubectl-kanister/kubectl-kanister/hack/binaries"
+	"github.com/kubectl-kanister/kubectl-kanister/hack/image/archive"
+	"github.com/kubectl-kanister/kubectl-kanister/hack/image/debian"
+)
+
+// Image is one image that Build can make.
+type Image struct {
+	// Name by which the command line asks for it.
+	Name string
+	// About is a line of help.
+	About string
+
+	make func(context.Context, kitchen) (path string, err error)
+}
+
+// All images, in the order in which they are best built: the quick ones first.
+func All() []Image {
+	return []Image{runner, versitygw, tools, postgres}
+}
+
+// kitchen is where images are made.
+type kitchen struct {
+	dir string // of the tars
+	log io.Writer
+	deb debian.Builder
+}
+
+// Build makes the image unless it is there already with the same content, and returns the path of its docker-archive. An
+// older tar of the same image is removed.
+func (i Image) Build(ctx context.Context, log io.Writer) (path string, err error) {
+	cache, err := binaries.Dir()
+	if err != nil {
+		return "", err
+	}
+	k := kitchen{dir: filepath.Join(cache, "images"), log: log, deb: debian.Builder{Cache: filepath.Join(cache, "debian"), Log: log}}
+	if err := os.MkdirAll(k.dir, 0o755); err != nil {
+		return "", fmt.Errorf("making image cache: %w", err)
+	}
+	unlock, err := binaries.Lock(filepath.Join(k.dir, ".lock"))
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if path, err = i.make(ctx, k); err != nil {
+		return "", fmt.Errorf("building image %s: %w", i.Name, err)
+	}
+	all, err := filepath.Glob(filepath.Join(k.dir, i.Name+"-*"))
+	for _, old := range all {
+		if old != path {
+			err = errors.Join(err, os.Remove(old))
+		}
+	}
+	return path, err
+}
+
+// fromFiles makes an image of one layer. Its key is the content, so the layer is written first.
+func (k kitchen) fromFiles(name, tag string, config v1.Config, files []archive.File) (string, error) {
+	tmp := filepath.Join(k.dir, name+"-layer.tmp")
+	layer, err := archive.WriteLayer(tmp, files)
+	if err != nil {
+		return "", err
+	}
+	defer os.Remove(tmp)
+	digest, err := layer.Digest()
+	if err != nil {
+		return "", err
+	}
+	path, err := k.path(name, tag, config, digest)
+	if err != nil || exists(path) {
+		return path, err
+	}
+	return path, archive.WriteImage(path, tag, config, layer)
+}
+
+// fromDebian makes an image of the Debian base and a layer on it. Its key is the recipe: packages that Debian has updated
+// since do not change it.
+func (k kitchen) fromDebian(ctx context.Context, name, tag string, config v1.Config, r debian.Recipe) (string, error) {
+	path, err := k.path(name, tag, config, r)
+	if err != nil || exists(path) {
+		return path, err
+	}
+	tmp := filepath.Join(k.dir, name+"-layer.tmp")
+	defer os.Remove(tmp)
+	layer, err := k.deb.Layer(ctx, tmp, r)
+	if err != nil {
+		return "", err
+	}
+	base, err := k.deb.BaseLayer(ctx)
+	if err != nil {
+		return "", err
+	}
+	return path, archive.WriteImage(path, tag, config, base, layer)
+}
+
+// path of a tar carries a key of all that goes into it.
+func (k kitchen) path(name string, inputs ...any) (string, error) {
+	data, err := json.Marshal(inputs)
+	if err != nil {
+		return "", fmt.Errorf("making key: %w", err)
+	}
+	sum := sha256.Sum256(data)
+	return filepath.Join(k.dir, name+"-"+hex.EncodeToString(sum[:6])+".tar"), nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
