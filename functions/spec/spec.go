@@ -91,6 +91,8 @@ type Rule struct {
 	// Kinds limits the rule to these values (lower case) of the argument KindArg, or of the target's kind when that is empty or absent.
 	Kinds   []string
 	KindArg string
+	// Optional: granted only if the user holds it (typically cluster scoped); the function does without, and says what it missed.
+	Optional bool
 	// Why, for the reader of a Role.
 	Why string
 }

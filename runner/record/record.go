@@ -37,6 +37,7 @@ const (
 	KeyError     = "error"
 	KeyArtifacts = "artifacts" // JSON object name -> Artifact, present once complete
 	KeyRecord    = "record"    // the whole Record as JSON
+	KeyBlueprint = "blueprint" // the blueprint as YAML, written by the plugin, so that restore and delete need no file
 )
 
 // State of a run or of a phase.

@@ -1,0 +1,276 @@
+package plan
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/exit"
+	"github.com/kubectl-kanister/kubectl-kanister/functions/spec"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/params"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
+)
+
+// Render renders args as far as p knows: rendered holds the arguments that came out whole, unknown the names of the others,
+// which depend on what the run itself finds out. An error is a template that can never render.
+type Render func(args map[string]any, p *params.TemplateParams) (rendered map[string]any, unknown []string, err error)
+
+// New computes the Plan. It creates nothing and asks nothing of the cluster. Errors are the user's (exit code Usage).
+func New(request Request, render Render) (*Plan, error) {
+	action, err := FindAction(request.Blueprint, request.Action)
+	if err != nil {
+		return nil, err
+	}
+
+	if request.Profile == nil && NeedsProfile(action) {
+		return nil, exit.New(exit.Usage, fmt.Errorf("planning %s: action %q of blueprint %q needs a profile, and none is given",
+			request.Action, request.Action, request.Blueprint.Name), "kubectl kanister profile create s3|file --help")
+	}
+
+	name := cmp.Or(request.Name, RunName(request.Action, request.Target, request.Suffix))
+	if err := CheckName(name); err != nil {
+		return nil, exit.New(exit.Usage, err, "")
+	}
+
+	b := &builder{request: request, render: render, plan: &Plan{Input: input(request, name), ServiceAccount: request.ServiceAccount}}
+	b.plan.BlueprintDigest = digest(request.Blueprint.Actions)
+	b.plan.Digest = digest(withoutSecrets(b.plan.Input))
+	b.grant(runnerGrants(name, request.Namespace)...)
+	b.grant(targetGrants(request.Target)...)
+	b.grant(referenceGrants(request.Secrets, "secrets", "--secret", request.Namespace)...)
+	b.grant(referenceGrants(request.ConfigMaps, "configmaps", "--config-map", request.Namespace)...)
+	b.image(request.RunnerImage)
+
+	for i := range action.Phases {
+		phase, err := b.phase(&action.Phases[i])
+		if err != nil {
+			return nil, err
+		}
+
+		b.plan.Phases = append(b.plan.Phases, phase)
+	}
+
+	if action.DeferPhase != nil {
+		phase, err := b.phase(action.DeferPhase)
+		if err != nil {
+			return nil, err
+		}
+
+		b.plan.Defer = &phase
+	}
+
+	b.plan.Grants = merge(b.plan.Grants)
+	b.warnings()
+
+	return b.plan, nil
+}
+
+// FindAction looks the action up by its key and names those that exist when it is not there.
+func FindAction(bp *blueprint.Blueprint, name string) (*blueprint.Action, error) {
+	if action := bp.Actions[name]; action != nil {
+		return action, nil
+	}
+
+	return nil, exit.New(exit.Usage, fmt.Errorf("planning %s: blueprint %q has no action %q; it has %s",
+		name, bp.Name, name, strings.Join(quoted(sortedKeys(bp.Actions)), ", ")), "")
+}
+
+// NeedsProfile tells whether the action cannot run without a profile: a function demands one, or a template reads .Profile.
+// A template that asks `if .Profile` first is content without.
+func NeedsProfile(action *blueprint.Action) bool {
+	phases := slices.Clone(action.Phases)
+	if action.DeferPhase != nil {
+		phases = append(phases, *action.DeferPhase)
+	}
+
+	for i := range phases {
+		if function, known := spec.Lookup(phases[i].Func); known && function.NeedsProfile {
+			return true
+		}
+
+		if text := mentions(phases[i]); strings.Contains(text, ".Profile") && !strings.Contains(text, "if .Profile") {
+			return true
+		}
+	}
+
+	text := mentions(action.OutputArtifacts)
+
+	return strings.Contains(text, ".Profile") && !strings.Contains(text, "if .Profile")
+}
+
+// Mentions tells whether any template of the action contains text.
+func Mentions(action *blueprint.Action, text string) bool { return strings.Contains(mentions(action), text) }
+
+func mentions(value any) string {
+	raw, err := json.Marshal(value)
+	if err != nil { // came from YAML: cannot happen
+		return ""
+	}
+
+	return string(raw)
+}
+
+type builder struct {
+	request Request
+	render  Render
+	plan    *Plan
+}
+
+func (b *builder) grant(grants ...Grant) { b.plan.Grants = append(b.plan.Grants, grants...) }
+
+func (b *builder) image(image string) {
+	if image != "" && !slices.Contains(b.plan.Images, image) {
+		b.plan.Images = append(b.plan.Images, image)
+	}
+}
+
+func (b *builder) warn(format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); !slices.Contains(b.plan.Warnings, text) {
+		b.plan.Warnings = append(b.plan.Warnings, text)
+	}
+}
+
+// phase renders what can be rendered and resolves what the function's spec says of it.
+func (b *builder) phase(phase *blueprint.Phase) (Phase, error) {
+	p := Phase{Name: phase.Name, Func: phase.Func, Args: phase.Args}
+
+	function, known := spec.Lookup(phase.Func)
+
+	switch {
+	case b.render == nil || function.Raw:
+		p.Rendered, p.Unknown = map[string]any{}, sortedKeys(phase.Args)
+	default:
+		rendered, unknown, err := b.render(phase.Args, b.request.Params)
+		if err != nil {
+			return p, exit.New(exit.Usage, fmt.Errorf("planning phase %q: %w", phase.Name, err), "")
+		}
+
+		p.Rendered, p.Unknown = rendered, slices.Sorted(slices.Values(unknown))
+	}
+
+	if !known { // a third party's function in a runner of its own
+		b.warn("phase %q: function %q is not built in: its permissions and effects are not known here; use --service-account", phase.Name, phase.Func)
+
+		return p, b.objects(phase)
+	}
+
+	args, unknown := canonical(function, p)
+
+	resolve := resolver{
+		runNamespace: b.request.Namespace, target: b.request.Target, phase: phase.Name, args: args, unknown: unknown, warn: b.warn,
+	}
+	for _, rule := range function.Rules {
+		b.grant(resolve.grants(rule)...)
+	}
+
+	p.Effects = effects(function, args, unknown)
+
+	if image, _ := args["image"].(string); image != "" {
+		b.image(image)
+	}
+
+	return p, b.objects(phase)
+}
+
+// objects grants the reading of the phase's objects. Their templates render before the first phase (COMPAT §2.4), so what
+// cannot be rendered now is for want of rights to read the target.
+func (b *builder) objects(phase *blueprint.Phase) error {
+	if len(phase.Objects) == 0 {
+		return nil
+	}
+
+	var raw map[string]any
+
+	if err := json.Unmarshal([]byte(mentions(phase.Objects)), &raw); err != nil {
+		return fmt.Errorf("planning phase %q: reading its objects: %w", phase.Name, err)
+	}
+
+	rendered := map[string]any{}
+
+	if b.render != nil {
+		var (
+			unknown []string
+			err     error
+		)
+
+		rendered, unknown, err = b.render(raw, b.request.Params)
+		if err != nil {
+			return exit.New(exit.Usage, fmt.Errorf("planning phase %q: objects: %w", phase.Name, err), "")
+		}
+
+		for _, name := range unknown {
+			b.warn("phase %q: the name of object %q could not be worked out here: the run may not be permitted to read it", phase.Name, name)
+		}
+	}
+
+	objects := map[string]blueprint.ObjectReference{}
+	if err := json.Unmarshal([]byte(mentions(rendered)), &objects); err != nil {
+		return exit.New(exit.Usage, fmt.Errorf("planning phase %q: objects: %w", phase.Name, err), "")
+	}
+
+	b.grant(objectGrants(objects, cmp.Or(phase.Name, "defer"), b.request.Namespace)...)
+
+	return nil
+}
+
+// canonical spells the arguments as the spec does, so that rules and effects find them under any accepted alias.
+func canonical(function spec.Function, p Phase) (args map[string]any, unknown map[string]bool) {
+	args, unknown = map[string]any{}, map[string]bool{}
+
+	for name, value := range p.Rendered {
+		if arg, ok := function.Arg(name); ok {
+			args[arg.Name] = value
+		}
+	}
+
+	for _, name := range p.Unknown {
+		if arg, ok := function.Arg(name); ok {
+			unknown[arg.Name] = true
+		}
+	}
+
+	return args, unknown
+}
+
+func input(request Request, name string) record.Input {
+	return record.Input{
+		SchemaVersion: record.SchemaVersion, Run: name, Namespace: request.Namespace, Action: request.Action,
+		Blueprint: *request.Blueprint, BlueprintSource: request.Source, Target: request.Target, Profile: request.Profile,
+		Artifacts: request.Artifacts, Options: request.Options, ConfigMaps: request.ConfigMaps, Secrets: request.Secrets,
+		PodOverride: request.PodOverride, PodLabels: request.PodLabels, PodAnnotations: request.PodAnnotations,
+		RunnerImage: request.RunnerImage, ImagePullPolicy: request.ImagePullPolicy,
+		ServiceAccount: cmp.Or(request.ServiceAccount, name),
+		TimeoutSeconds: int64(request.Timeout.Seconds()), From: request.From,
+	}
+}
+
+// withoutSecrets is what makes two runs the same request: no credentials, no run name.
+func withoutSecrets(in record.Input) record.Input {
+	in.Run, in.ServiceAccount = "", ""
+
+	if in.Profile != nil {
+		in.Profile = &record.Profile{Name: in.Profile.Name, Location: in.Profile.Location, SkipSSLVerify: in.Profile.SkipSSLVerify}
+	}
+
+	return in
+}
+
+func digest(value any) string {
+	sum := sha256.Sum256([]byte(mentions(value)))
+
+	return hex.EncodeToString(sum[:])
+}
+
+func quoted(names []string) []string {
+	out := make([]string, len(names))
+	for i, name := range names {
+		out[i] = fmt.Sprintf("%q", name)
+	}
+
+	return out
+}
