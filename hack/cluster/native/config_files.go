@@ -41,6 +41,11 @@ func (c *Cluster) writeConfig() error {
 			file = c.path("config", "cni", t.Name())
 		}
 
+		// kube-proxy ends when its file is written to, changed or not.
+		if old, err := os.ReadFile(file); err == nil && string(old) == text.String() {
+			continue
+		}
+
 		if err := os.WriteFile(file, []byte(text.String()), 0o644); err != nil {
 			return fmt.Errorf("writing %s: %w", t.Name(), err)
 		}

@@ -86,12 +86,12 @@ func (c *Cluster) loadOrMakeCA() (authority, error) {
 			return authority{}, fmt.Errorf("reading the cluster's CA: %w", err)
 		}
 
-		signer, err := x509.ParsePKCS8PrivateKey(key)
+		signer, err := x509.ParseECPrivateKey(key)
 		if err != nil {
 			return authority{}, fmt.Errorf("reading the cluster's CA key: %w", err)
 		}
 
-		return authority{cert: parsed, key: signer.(crypto.Signer)}, nil //nolint:forcetypeassert // all private keys of crypto/x509 are signers
+		return authority{cert: parsed, key: signer}, nil
 	}
 
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -201,12 +201,13 @@ func (c *Cluster) makeClient(ca authority, file string, subject pkix.Name) error
 }
 
 func writeKey(file string, key *ecdsa.PrivateKey) error {
-	der, err := x509.MarshalPKCS8PrivateKey(key)
+	// The form that the API server takes for the key of service accounts; it does not read PKCS #8 there.
+	der, err := x509.MarshalECPrivateKey(key)
 	if err != nil {
 		return err
 	}
 
-	return writePEM(file, "PRIVATE KEY", der)
+	return writePEM(file, "EC PRIVATE KEY", der)
 }
 
 func writePEM(file, kind string, der []byte) error {
