@@ -26,6 +26,8 @@ type Error struct {
 	Code Code
 	Err  error
 	Hint string // without the leading "hint:"
+	// Reported says that the user was told already: main prints nothing more and only leaves with Code.
+	Reported bool
 }
 
 // New wraps err; a nil err gives nil.
@@ -35,6 +37,15 @@ func New(code Code, err error, hint string) error {
 	}
 
 	return &Error{Code: code, Err: err, Hint: hint}
+}
+
+// Reported is New for an error whose text the user has seen already.
+func Reported(code Code, err error) error {
+	if err == nil {
+		return nil
+	}
+
+	return &Error{Code: code, Err: err, Reported: true}
 }
 
 func (e *Error) Error() string { return e.Err.Error() }

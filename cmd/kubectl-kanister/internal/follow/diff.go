@@ -1,0 +1,151 @@
+package follow
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
+)
+
+// changes are the events that lead from old, which may be nil, to next. They are in the order in which they happened as far as
+// the record tells. The final state is not among them: the caller decides when it is final.
+func changes(ref Ref, old, next *record.Record, now time.Time) []Event {
+	var events []Event
+
+	add := func(e Event) {
+		e.Run = ref
+		if e.Time.IsZero() {
+			e.Time = now
+		}
+
+		events = append(events, e)
+	}
+
+	if old == nil {
+		add(Event{Kind: Attached, Time: now, Record: next})
+
+		old = &record.Record{}
+	}
+
+	if old.Started == nil && next.Started != nil {
+		add(Event{Kind: RunStarted, Time: *next.Started})
+	}
+
+	if old.Attempts > 0 && next.Attempts > old.Attempts {
+		add(Event{Kind: Note, Message: fmt.Sprintf("runner %d goes on where its predecessor died", next.Attempts)})
+	}
+
+	if old.CancelReason == "" && next.CancelReason != "" {
+		add(Event{Kind: Note, Message: "cancelling: " + next.CancelReason})
+	}
+
+	for i := range next.Phases {
+		phaseChanges(find(old.Phases, next.Phases[i].Name), &next.Phases[i], false, add)
+	}
+
+	for _, text := range next.Warnings {
+		if !slices.Contains(old.Warnings, text) {
+			add(Event{Kind: Warning, Message: text})
+		}
+	}
+
+	for _, event := range newer(old.Events, next.Events) {
+		kind := Note
+		if event.Type == "Warning" {
+			kind = Warning
+		}
+
+		if !slices.Contains(next.Warnings, event.Message) {
+			add(Event{Kind: kind, Time: event.Time, Message: event.Message})
+		}
+	}
+
+	if next.Defer != nil {
+		phaseChanges(old.Defer, next.Defer, true, add)
+	}
+
+	for _, undo := range next.Undo {
+		before := slices.IndexFunc(old.Undo, func(u record.Undo) bool { return u.Key == undo.Key })
+
+		switch {
+		case undo.Done && (before < 0 || !old.Undo[before].Done):
+			add(Event{Kind: Note, Message: "undone: " + undo.Text})
+		case undo.Failed != "" && (before < 0 || old.Undo[before].Failed != undo.Failed):
+			add(Event{Kind: Warning, Message: "not undone: " + undo.Text + ": " + undo.Failed})
+		}
+	}
+
+	return events
+}
+
+func find(phases []record.Phase, name string) *record.Phase {
+	for i := range phases {
+		if phases[i].Name == name {
+			return &phases[i]
+		}
+	}
+
+	return nil
+}
+
+// phaseChanges never goes back: an older copy of the record, as a watch may replay it, brings no events.
+func phaseChanges(old, next *record.Phase, deferred bool, add func(Event)) {
+	if old == nil {
+		old = &record.Phase{State: record.Pending}
+	}
+
+	ended := func(p *record.Phase) bool { return p.State.Finished() || p.State == record.Skipped }
+	if ended(old) {
+		return
+	}
+
+	started := next.State == record.Running || (ended(next) && next.State != record.Skipped)
+	if started && old.State != record.Running {
+		add(Event{Kind: PhaseStarted, Time: timeOf(next.Started), Phase: next, Defer: deferred})
+	}
+
+	if old.Attempts > 0 && next.Attempts > old.Attempts {
+		add(Event{Kind: Note, Phase: next, Message: fmt.Sprintf("phase %q is done again from its beginning (attempt %d)", next.Name, next.Attempts)})
+	}
+
+	if ended(next) {
+		add(Event{Kind: PhaseEnded, Time: timeOf(next.Ended), Phase: next, Defer: deferred})
+
+		return
+	}
+
+	if next.Progress != nil && !reflect.DeepEqual(old.Progress, next.Progress) {
+		add(Event{Kind: Progress, Phase: next, Defer: deferred})
+	}
+}
+
+func timeOf(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+
+	return *t
+}
+
+// newer are the events of next that old does not have. Both are bounded: the oldest may have been dropped.
+func newer(old, next []record.Event) []record.Event {
+	if len(old) == 0 {
+		return next
+	}
+
+	last := old[len(old)-1]
+	for i := len(next) - 1; i >= 0; i-- {
+		if next[i] == last || next[i].Time.Equal(last.Time) && next[i].Message == last.Message {
+			return next[i+1:]
+		}
+	}
+
+	at := slices.IndexFunc(next, func(e record.Event) bool { return e.Time.After(last.Time) })
+	if at < 0 {
+		return nil
+	}
+
+	return next[at:]
+}
