@@ -11,8 +11,32 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/kubectl-kanister/kubectl-kanister/hack/cluster/kind"
 	"github.com/kubectl-kanister/kubectl-kanister/hack/cluster/native"
 )
+
+// provider is one way to have a cluster.
+type provider interface {
+	Up(ctx context.Context, log io.Writer) error
+	Down(ctx context.Context, log io.Writer, wipe bool) error
+	Status(out io.Writer) (healthy bool, err error)
+	LoadImages(ctx context.Context, log io.Writer, files ...string) error
+	Restart(ctx context.Context, log io.Writer, part string) error
+	Kubeconfig() string
+	AuditLog() string
+}
+
+// choose takes the named provider, or kind where Docker answers and native elsewhere.
+func choose(ctx context.Context, name string) (provider, error) {
+	switch {
+	case name == "native" || name == "" && !kind.Available(ctx):
+		return native.New(), nil
+	case name == "kind" || name == "":
+		return kind.New()
+	default:
+		return nil, fmt.Errorf("unknown provider %q; there are native and kind", name)
+	}
+}
 
 const usage = `usage: cluster [--provider native|kind] COMMAND
 
@@ -25,6 +49,7 @@ commands:
   load-image FILE...   import docker-archive files into the node
   restart PART         stop and start one part, e.g. kube-apiserver
 
+Without --provider (or $KANISTER_CLUSTER_PROVIDER) it is kind where a Docker daemon answers, native elsewhere.
 State is kept in $KANISTER_CLUSTER_HOME, binaries in the user's cache directory.
 `
 
@@ -41,6 +66,7 @@ func main() {
 func run(ctx context.Context, args []string, out, log io.Writer) error {
 	flags := flag.NewFlagSet("cluster", flag.ContinueOnError)
 	flags.SetOutput(log)
+	name := flags.String("provider", os.Getenv("KANISTER_CLUSTER_PROVIDER"), "native or kind")
 	flags.Usage = func() { fmt.Fprint(log, usage) }
 
 	if err := flags.Parse(args); err != nil {
@@ -53,7 +79,11 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 		return errors.New("no command")
 	}
 
-	c := native.New()
+	c, err := choose(ctx, *name)
+	if err != nil {
+		return err
+	}
+
 	rest := flags.Args()[1:]
 
 	switch command := flags.Arg(0); command {
