@@ -1,0 +1,143 @@
+// Package syntax knows the template language of blueprints without its data: which functions there are, what parses, what a
+// template refers to, and how to run one without letting it run away. It stands below package template, so that the validation
+// of blueprints can use it.
+package syntax
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"text/template/parse"
+
+	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint/suggest"
+)
+
+// Name is the name of every template; upstream's error texts show it (COMPAT §2.1).
+const Name = "config"
+
+// MaxText is the longest template in bytes. No object in a cluster holds more.
+const MaxText = 2 << 20
+
+// Error is a template that does not parse or render.
+type Error struct {
+	// Line and Column count from 1 within the template's text; Column is 0 where it is not known.
+	Line, Column int
+	// Expression is the failing part of the template as written, without braces; it may be empty.
+	Expression string
+	// Message says what is wrong with it.
+	Message string
+	// Suggestion is what was probably meant; it may be empty.
+	Suggestion string
+	// Cause is the error of the template engine or of the function that was called.
+	Cause error
+}
+
+// Error names place, expression and message.
+func (e *Error) Error() string {
+	var b strings.Builder
+
+	if e.Line > 0 {
+		fmt.Fprintf(&b, "line %d", e.Line)
+
+		if e.Column > 0 {
+			fmt.Fprintf(&b, ", column %d", e.Column)
+		}
+
+		b.WriteString(": ")
+	}
+
+	if e.Expression != "" {
+		fmt.Fprintf(&b, "{{ %s }}: ", e.Expression)
+	}
+
+	b.WriteString(e.Message)
+
+	if e.Suggestion != "" {
+		fmt.Fprintf(&b, " (did you mean %q?)", e.Suggestion)
+	}
+
+	return b.String()
+}
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// IsTemplate tells whether text has anything to render at all.
+func IsTemplate(text string) bool { return strings.Contains(text, "{{") }
+
+// Parse checks text without running it. The error is an *Error.
+func Parse(text string) error {
+	_, err := parseTrees(text)
+
+	return err
+}
+
+// parseTrees parses text into its main tree, under Name, and the templates that it defines.
+func parseTrees(text string) (map[string]*parse.Tree, error) {
+	if len(text) > MaxText {
+		return nil, &Error{Message: fmt.Sprintf("the template has %d bytes; at most %d are rendered", len(text), MaxText)}
+	}
+
+	trees, err := parse.Parse(Name, text, "", "", names())
+	if err != nil {
+		return nil, parseError(text, err)
+	}
+
+	return trees, nil
+}
+
+var (
+	parsePosition   = regexp.MustCompile(`^template: ` + Name + `:(\d+):(?:(\d+):)? ?(.*)$`)
+	unknownFunction = regexp.MustCompile(`function "([^"]*)" not defined`)
+)
+
+// parseError turns the parser's error into ours: with a column and a suggestion, where they can be found.
+func parseError(text string, err error) error {
+	out := &Error{Message: err.Error(), Cause: err}
+
+	if m := parsePosition.FindStringSubmatch(strings.ReplaceAll(err.Error(), "\n", " ")); m != nil {
+		out.Line, _ = strconv.Atoi(m[1])
+		out.Message = m[3]
+	}
+
+	if m := unknownFunction.FindStringSubmatch(out.Message); m != nil {
+		name := m[1]
+		out.Message = fmt.Sprintf("the template language has no function %q", name)
+		out.Suggestion = suggest.Nearest(name, FunctionNames())
+
+		if line := lineOf(text, out.Line); line != "" {
+			if at := regexp.MustCompile(`\b` + regexp.QuoteMeta(name) + `\b`).FindStringIndex(line); at != nil {
+				out.Column = at[0] + 1
+			}
+		}
+	}
+
+	return out
+}
+
+// lineOf gives line n, counted from 1, of text, or "".
+func lineOf(text string, n int) string {
+	lines := strings.Split(text, "\n")
+	if n < 1 || n > len(lines) {
+		return ""
+	}
+
+	return lines[n-1]
+}
+
+// position turns a byte offset into line and column, both counted from 1.
+func position(text string, pos int) (line, column int) {
+	pos = max(0, min(pos, len(text)))
+	before := text[:pos]
+
+	return 1 + strings.Count(before, "\n"), pos - strings.LastIndex(before, "\n")
+}
+
+// AsError finds an *Error in err's chain.
+func AsError(err error) (*Error, bool) {
+	var e *Error
+
+	return e, errors.As(err, &e)
+}
