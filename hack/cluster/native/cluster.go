@@ -86,12 +86,19 @@ func (c *Cluster) start(ctx context.Context, log io.Writer, all []process) error
 	var started []string
 
 	for _, p := range all {
-		if _, ok := c.running(p.name); !ok {
-			started = append(started, p.name)
+		if p.follows != "" && slices.Contains(started, p.follows) {
+			if err := c.stop(p.name); err != nil {
+				return err
+			}
 		}
 
-		if err := c.launch(p); err != nil {
+		fresh, err := c.launch(p)
+		if err != nil {
 			return err
+		}
+
+		if fresh {
+			started = append(started, p.name)
 		}
 	}
 

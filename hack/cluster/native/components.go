@@ -141,8 +141,14 @@ func (c *Cluster) controllers() ([]process, error) {
 		return nil, err
 	}
 
-	for _, p := range csi {
-		all = append(all, process{name: p.Name, path: p.Path, args: p.Args, ready: p.Ready})
+	// The first is the driver, the others talk to it.
+	for i, p := range csi {
+		sidecar := process{name: p.Name, path: p.Path, args: p.Args, ready: p.Ready}
+		if i > 0 {
+			sidecar.follows = csi[0].Name
+		}
+
+		all = append(all, sidecar)
 	}
 
 	return all, nil

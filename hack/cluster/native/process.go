@@ -25,6 +25,8 @@ type process struct {
 	ready func(ctx context.Context) error
 	// inputs are configuration files; when their content or the arguments change, the process is started anew.
 	inputs []string
+	// follows names a process with which this one must be started anew: a CSI sidecar ends when its driver does.
+	follows string
 }
 
 // startTimeout bounds how long a process may take to be ready; on a busy machine a fresh API server needs most of a minute.
@@ -96,23 +98,28 @@ func begin(pid int) string {
 	return fields[19]
 }
 
-// launch starts p unless it runs already with the same program, arguments and configuration. It does not wait for readiness.
-func (c *Cluster) launch(p process) error {
+// launch starts p unless it runs already with the same program, arguments and configuration, and tells whether it did. It does
+// not wait for readiness.
+func (c *Cluster) launch(p process) (started bool, err error) {
 	digest, err := p.digest()
 	if err != nil {
-		return err
+		return false, err
 	}
 
 	if m, ok := c.running(p.name); ok {
 		if m.Digest == digest {
-			return nil
+			return false, nil
 		}
 
 		if err := c.stop(p.name); err != nil {
-			return err
+			return false, err
 		}
 	}
 
+	return true, c.spawn(p, digest)
+}
+
+func (c *Cluster) spawn(p process, digest string) error {
 	log, err := os.OpenFile(c.log(p.name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return fmt.Errorf("opening log of %s: %w", p.name, err)

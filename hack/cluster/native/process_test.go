@@ -40,7 +40,7 @@ func TestLaunchKeepsAHealthyProcess(t *testing.T) {
 	c, p := cluster(t), sleeper(t)
 	t.Cleanup(func() { _ = c.stop(p.name) })
 
-	if err := c.launch(p); err != nil {
+	if _, err := c.launch(p); err != nil {
 		t.Fatal(err)
 	}
 
@@ -49,7 +49,7 @@ func TestLaunchKeepsAHealthyProcess(t *testing.T) {
 		t.Fatal("not running after launch")
 	}
 
-	if err := c.launch(p); err != nil {
+	if _, err := c.launch(p); err != nil {
 		t.Fatal(err)
 	}
 
@@ -58,7 +58,7 @@ func TestLaunchKeepsAHealthyProcess(t *testing.T) {
 	}
 
 	changed := sleeper(t, "1")
-	if err := c.launch(changed); err != nil {
+	if _, err := c.launch(changed); err != nil {
 		t.Fatal(err)
 	}
 
@@ -106,7 +106,7 @@ func TestAwaitShowsTheLogOfWhatDied(t *testing.T) {
 		ready: func(context.Context) error { return errors.New("not yet") },
 	}
 
-	if err := c.launch(p); err != nil {
+	if _, err := c.launch(p); err != nil {
 		t.Fatal(err)
 	}
 
