@@ -1,5 +1,5 @@
 // Command csi is the test bed's CSI driver: volumes with snapshots and clones on btrfs. It serves one node, as root, on the
-// host; see package driver.
+// host; see package driver. As "csi keep PROGRAM [ARG...]" it keeps another program running; see package keeper.
 package main
 
 import (
@@ -9,12 +9,25 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/kubectl-kanister/kubectl-kanister/hack/csi/btrfs"
 	"github.com/kubectl-kanister/kubectl-kanister/hack/csi/driver"
+	"github.com/kubectl-kanister/kubectl-kanister/hack/csi/keeper"
 )
 
 func main() {
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if len(os.Args) > 2 && os.Args[1] == "keep" {
+		k := keeper.Keeper{Command: os.Args[2:], Pause: time.Second, Grace: 5 * time.Second, Log: log}
+		if err := k.Run(ctx); err != nil {
+			log.Error("starting", "error", err)
+			os.Exit(1)
+		}
+		return
+	}
 	socket := flag.String("socket", "", "Unix socket to serve on, in the kubelet's plugins_registry directory")
 	image := flag.String("image", "", "sparse file with the btrfs pool; made when missing")
 	root := flag.String("root", "", "directory to mount the pool at")
@@ -22,15 +35,12 @@ func main() {
 	node := flag.String("node", "", "name of the Kubernetes node")
 	flag.Parse()
 
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	for _, name := range []string{"socket", "image", "root", "node"} {
 		if flag.Lookup(name).Value.String() == "" {
 			log.Error("flag --" + name + " is missing")
 			os.Exit(2)
 		}
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	pool, err := btrfs.Open(ctx, btrfs.Options{Image: *image, Root: *root, Size: *size << 30})
 	if err == nil {
 		err = (&driver.Driver{Pool: pool, Node: *node, Log: log}).Serve(ctx, *socket)

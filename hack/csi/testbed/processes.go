@@ -46,7 +46,8 @@ type Process struct {
 	Ready func(ctx context.Context) error
 }
 
-// Processes lists what to run, in the order of starting; to be stopped by SIGTERM in reverse order. The kubelet need not
+// Processes lists what to run, in the order of starting; to be stopped by SIGTERM in reverse order. Each starts its program
+// again when that ends, as sidecars do when the driver was gone for a moment. The kubelet need not
 // be up to start them, but Ready of the driver waits for its registration.
 func Processes(c Config) ([]Process, error) {
 	paths := map[string]string{}
@@ -60,8 +61,8 @@ func Processes(c Config) ([]Process, error) {
 	socket := c.socket()
 	// The defaults of 5 requests a second would be what tests measure.
 	client := []string{"--kubeconfig=" + c.Kubeconfig, "--kube-api-qps=100", "--kube-api-burst=200", "--leader-election=false"}
-	sidecar := append(slices.Clone(client), "--csi-address="+socket, "--timeout=60s", "--retry-interval-max=10s")
-	return []Process{
+	sidecar := append(slices.Clone(client), "--csi-address="+socket, "--timeout=60s", "--retry-interval-start=200ms", "--retry-interval-max=10s")
+	all := []Process{
 		{
 			Name: "btrfs-csi", Path: paths["btrfs-csi"],
 			Args:  []string{"--socket=" + socket, "--image=" + c.image(), "--root=" + c.root(), "--node=" + c.NodeName},
@@ -77,9 +78,13 @@ func Processes(c Config) ([]Process, error) {
 		},
 		{
 			Name: "snapshot-controller", Path: paths["snapshot-controller"],
-			Args: append(slices.Clone(client), "--retry-interval-max=10s"),
+			Args: append(slices.Clone(client), "--retry-interval-start=200ms", "--retry-interval-max=10s"),
 		},
-	}, nil
+	}
+	for i, p := range all {
+		all[i].Path, all[i].Args = paths["btrfs-csi"], append([]string{"keep", p.Path}, p.Args...)
+	}
+	return all, nil
 }
 
 // Cleanup unmounts the pool once processes and pods are gone. The volumes stay in the image for the next start; Wipe removes them.

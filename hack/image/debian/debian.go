@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/kubectl-kanister/kubectl-kanister/hack/image/archive"
+	"github.com/kubectl-kanister/kubectl-kanister/hack/packages"
 	"github.com/kubectl-kanister/kubectl-kanister/hack/progress"
 )
 
@@ -106,7 +107,16 @@ func (b Builder) bootstrap(ctx context.Context) error {
 	if _, err := os.Stat(b.root()); err == nil {
 		return nil
 	}
+	if err := packages.Install(ctx, b.Log, "debootstrap"); err != nil {
+		return err
+	}
 	sources, err := aptSources(ctx)
+	if err != nil { // a fresh machine has no lists yet
+		if err := packages.Update(ctx, b.Log); err != nil {
+			return err
+		}
+		sources, err = aptSources(ctx)
+	}
 	if err != nil {
 		return err
 	}

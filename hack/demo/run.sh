@@ -1,0 +1,132 @@
+#!/usr/bin/env bash
+# The demo: a cluster, PostgreSQL with real rows in it, a backup, the destruction of its data, the restore, and the proof that
+# every row is back. Builds what is missing; may be run again. `make demo` calls it.
+set -euo pipefail
+
+readonly namespace=demo rows=${DEMO_ROWS:-1500000}
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+readonly here hack=${here%/demo} root=${here%/hack/demo}
+readonly cache=${XDG_CACHE_HOME:-$HOME/.cache}/kubectl-kanister
+
+if [[ -t 1 ]]; then bold=$'\e[1m' dim=$'\e[2m' red=$'\e[31m' green=$'\e[32m' plain=$'\e[0m'; else bold='' dim='' red='' green='' plain=''; fi
+
+step() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
+note() { printf '%s   %s%s\n' "$dim" "$*" "$plain"; }
+good() { printf '%s   %s%s\n' "$green" "$*" "$plain"; }
+die() { printf '\n%sdemo failed: %s%s\n' "$red" "$*" "$plain" >&2; exit 1; }
+# show runs a command as a user would type it.
+show() { printf '%s$ %s%s\n' "$bold" "$*" "$plain"; "$@"; }
+
+doing="starting"
+trap 'code=$?; [[ $code -eq 0 ]] || printf "\n%sdemo failed while %s (exit code %d)%s\n" "$red" "$doing" "$code" "$plain" >&2' EXIT
+
+hack_run() { (cd "$hack" && go run "$@"); }
+
+sql() { kubectl exec --namespace "$namespace" postgres-0 --container postgres -- psql --username=postgres --no-psqlrc --quiet --tuples-only --no-align --set=ON_ERROR_STOP=1 --command="$1"; }
+
+# checksum of the whole table: how many rows there are, and a digest of all in order.
+checksum() { sql "SELECT count(*) || ' rows, md5 ' || md5(string_agg(digest, '' ORDER BY id)) FROM (SELECT id, md5(orders::text) AS digest FROM orders) AS each"; }
+
+# kubectl finds the plugin as kubectl-kanister in PATH. Its own version comes with the cluster.
+prepare_path() {
+  local kubectl
+  kubectl=$(find "$cache/bin" -name 'kubectl-v*' ! -name '*.lock' ! -name '*.new' | sort -V | tail -n 1)
+  [[ -n "$kubectl" ]] || die "kubectl is not among the binaries in $cache/bin"
+  mkdir -p "$cache/demo"
+  ln -sf "$kubectl" "$cache/demo/kubectl"
+  export PATH="$root/bin:$cache/demo:$PATH"
+}
+
+step "Building the plugin and the images, starting the cluster"
+note "On a fresh machine this takes about half an hour; the second time seconds."
+doing="building the plugin"
+make --no-print-directory -C "$root" build
+doing="starting the cluster"
+hack_run ./cluster up
+KUBECONFIG=$(hack_run ./cluster kubeconfig)
+export KUBECONFIG
+prepare_path
+doing="building the images"
+mapfile -t images < <(hack_run ./image runner postgres)
+[[ ${#images[@]} -eq 2 ]] || die "the images could not be built"
+doing="loading the images"
+hack_run ./cluster load-image "${images[@]}"
+kubectl config set-context --current --namespace="$namespace" > /dev/null
+
+step "An application: PostgreSQL in namespace $namespace"
+doing="deploying PostgreSQL"
+kubectl delete namespace "$namespace" --ignore-not-found --wait --timeout=120s
+kubectl apply --filename "$here/app.yaml" > /dev/null
+kubectl create secret generic postgres --namespace "$namespace" \
+  --from-literal=password="$(head -c 18 /dev/urandom | base64)" > /dev/null
+show kubectl rollout status sts/postgres --timeout=120s
+
+step "$rows rows"
+doing="writing rows"
+sql "CREATE TABLE orders (id bigint PRIMARY KEY, customer text NOT NULL, placed timestamptz NOT NULL, cents integer NOT NULL)"
+sql "INSERT INTO orders SELECT n, md5(n::text) || md5((n * 7919)::text), timestamptz '2026-01-01' + n * interval '7 seconds', (n * 31) % 100000
+     FROM generate_series(1, $rows) AS n"
+written=$(checksum)
+note "database size $(sql "SELECT pg_size_pretty(pg_database_size('postgres'))")"
+good "$written"
+
+step "A place for backups: a volume in the cluster"
+doing="creating the profile"
+show kubectl kanister profile create file --claim backups --size 5Gi
+
+step "Backup"
+doing="backing up"
+show kubectl kanister backup sts/postgres
+doing="finding the backup"
+backup=$(kubectl get configmap --selector=kanister.io/run --sort-by=.metadata.creationTimestamp \
+  --output=jsonpath='{range .items[?(@.data.state=="complete")]}{.metadata.name}{"\n"}{end}' | grep '^backup-postgres' | tail -n 1) ||
+  die "there is no record of the backup"
+
+step "Disaster: the data directory is deleted"
+doing="destroying the data"
+# shellcheck disable=SC2016 # $PGDATA is the container's
+show kubectl exec postgres-0 -- bash -c 'rm -rf "$PGDATA"'
+show kubectl delete pod postgres-0 --grace-period=5
+kubectl rollout status sts/postgres --timeout=120s > /dev/null
+if lost=$(sql "SELECT count(*) FROM orders" 2>&1); then die "the rows survived the disaster: $lost"; fi
+note "$lost"
+
+step "Restore"
+doing="restoring"
+show kubectl kanister restore --from "$backup"
+kubectl rollout status sts/postgres --timeout=120s > /dev/null
+
+step "Are all rows back?"
+doing="comparing rows"
+restored=$(checksum)
+note "written  $written"
+note "restored $restored"
+[[ "$written" == "$restored" ]] || die "the restored rows are not those that were written"
+good "every row is back"
+
+step "What there is"
+doing="listing backups"
+show kubectl kanister get backups
+
+cat <<TEXT
+
+${bold}What to try next${plain}
+  export KUBECONFIG=$KUBECONFIG PATH=$root/bin:$cache/demo:\$PATH
+
+  kubectl kanister backup sts/postgres --dry-run=client -o yaml     # all that a backup creates, for a review
+  kubectl kanister describe run/$backup
+
+  # S3 instead of a volume: versitygw over TLS, with a certificate authority of its own
+  cd $hack && go run ./cluster load-image \$(go run ./image versitygw)
+  eval "\$(go run ./backends up --bucket backups)"
+  kubectl kanister profile create s3 --help
+
+  # a blueprint of your own
+  kubectl kanister get functions
+  kubectl kanister validate -f my-blueprint.yaml
+  kubectl kanister run my-action sts/postgres --blueprint my-blueprint.yaml
+
+${bold}To remove everything${plain}
+  make -C $root cluster-down WIPE=1      # the cluster, its volumes and its backups
+  rm -rf $cache      # what was built
+TEXT
