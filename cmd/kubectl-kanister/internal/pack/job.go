@@ -25,8 +25,9 @@ const (
 	crashes = 6
 	// nobody is the uid and gid of the runner image, which has no users.
 	nobody = 65532
-	// margin is what the runner gets beyond the run's deadline to run deferPhase and undo and to write its verdict.
-	margin = 10 * time.Minute
+	// margin is what the runner gets beyond the run's deadline to run deferPhase and undo (two hours at most) and to write its
+	// verdict: the Job's own deadline would kill all that, and is there for a runner that hangs.
+	margin = 3 * time.Hour
 	// grace is what the runner gets after SIGTERM to write down where it is.
 	grace = 60
 )
@@ -51,7 +52,7 @@ func job(p *plan.Plan, o Options) *batchv1.Job {
 				},
 			},
 		}},
-		Template: corev1.PodTemplateSpec{ObjectMeta: podMeta(p), Spec: pod(p)},
+		Template: corev1.PodTemplateSpec{ObjectMeta: podMeta(p), Spec: pod(p, o)},
 	}
 
 	if p.Input.TimeoutSeconds > 0 {
@@ -84,7 +85,7 @@ func podMeta(p *plan.Plan) metav1.ObjectMeta {
 }
 
 // pod fulfils PodSecurity restricted.
-func pod(p *plan.Plan) corev1.PodSpec {
+func pod(p *plan.Plan, o Options) corev1.PodSpec {
 	container := corev1.Container{
 		Name: Container, Image: p.Input.RunnerImage, ImagePullPolicy: corev1.PullPolicy(p.Input.ImagePullPolicy),
 		Args: []string{"run"},
@@ -94,6 +95,7 @@ func pod(p *plan.Plan) corev1.PodSpec {
 			field("POD_SERVICE_ACCOUNT", "spec.serviceAccountName"), field("NODE_NAME", "spec.nodeName"),
 			field("JOB_NAME", "metadata.labels['batch.kubernetes.io/job-name']"),
 			field("JOB_UID", "metadata.labels['batch.kubernetes.io/controller-uid']"),
+			{Name: "TZ", Value: "UTC"},
 		},
 		Resources: corev1.ResourceRequirements{
 			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("50m"), corev1.ResourceMemory: resource.MustParse("64Mi")},
@@ -130,6 +132,10 @@ func pod(p *plan.Plan) corev1.PodSpec {
 			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: profile.Location.ClaimName},
 		}})
 		container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: "location", MountPath: record.LocationMountPath})
+	}
+
+	if o.Standalone {
+		container.Env = append(container.Env, corev1.EnvVar{Name: "KANISTER_ADOPT", Value: "true"})
 	}
 
 	spec.Containers = []corev1.Container{container}

@@ -12,16 +12,11 @@ import (
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/exit"
 	"github.com/kubectl-kanister/kubectl-kanister/functions/spec"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
-	"github.com/kubectl-kanister/kubectl-kanister/runner/params"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
 )
 
-// Render renders args as far as p knows: rendered holds the arguments that came out whole, unknown the names of the others,
-// which depend on what the run itself finds out. An error is a template that can never render.
-type Render func(args map[string]any, p *params.TemplateParams) (rendered map[string]any, unknown []string, err error)
-
 // New computes the Plan. It creates nothing and asks nothing of the cluster. Errors are the user's (exit code Usage).
-func New(request Request, render Render) (*Plan, error) {
+func New(request Request) (*Plan, error) {
 	action, err := FindAction(request.Blueprint, request.Action)
 	if err != nil {
 		return nil, err
@@ -37,7 +32,7 @@ func New(request Request, render Render) (*Plan, error) {
 		return nil, exit.New(exit.Usage, err, "")
 	}
 
-	b := &builder{request: request, render: render, plan: &Plan{Input: input(request, name), ServiceAccount: request.ServiceAccount}}
+	b := &builder{request: request, plan: &Plan{Input: input(request, name), ServiceAccount: request.ServiceAccount}}
 	b.plan.BlueprintDigest = digest(request.Blueprint.Actions)
 	b.plan.Digest = digest(withoutSecrets(b.plan.Input))
 	b.grant(runnerGrants(name, request.Namespace)...)
@@ -64,7 +59,7 @@ func New(request Request, render Render) (*Plan, error) {
 		b.plan.Defer = &phase
 	}
 
-	b.plan.Grants = merge(b.plan.Grants)
+	b.plan.Grants = Merge(b.plan.Grants)
 	b.warnings()
 
 	return b.plan, nil
@@ -104,7 +99,9 @@ func NeedsProfile(action *blueprint.Action) bool {
 }
 
 // Mentions tells whether any template of the action contains text.
-func Mentions(action *blueprint.Action, text string) bool { return strings.Contains(mentions(action), text) }
+func Mentions(action *blueprint.Action, text string) bool {
+	return strings.Contains(mentions(action), text)
+}
 
 func mentions(value any) string {
 	raw, err := json.Marshal(value)
@@ -117,7 +114,6 @@ func mentions(value any) string {
 
 type builder struct {
 	request Request
-	render  Render
 	plan    *Plan
 }
 
@@ -141,16 +137,15 @@ func (b *builder) phase(phase *blueprint.Phase) (Phase, error) {
 
 	function, known := spec.Lookup(phase.Func)
 
-	switch {
-	case b.render == nil || function.Raw:
+	if function.Raw {
 		p.Rendered, p.Unknown = map[string]any{}, sortedKeys(phase.Args)
-	default:
-		rendered, unknown, err := b.render(phase.Args, b.request.Params)
+	} else {
+		var err error
+
+		p.Rendered, p.Unknown, err = partial(phase.Args, b.request.Params)
 		if err != nil {
 			return p, exit.New(exit.Usage, fmt.Errorf("planning phase %q: %w", phase.Name, err), "")
 		}
-
-		p.Rendered, p.Unknown = rendered, slices.Sorted(slices.Values(unknown))
 	}
 
 	if !known { // a third party's function in a runner of its own
@@ -190,22 +185,13 @@ func (b *builder) objects(phase *blueprint.Phase) error {
 		return fmt.Errorf("planning phase %q: reading its objects: %w", phase.Name, err)
 	}
 
-	rendered := map[string]any{}
+	rendered, unknown, err := partial(raw, b.request.Params)
+	if err != nil {
+		return exit.New(exit.Usage, fmt.Errorf("planning phase %q: objects: %w", phase.Name, err), "")
+	}
 
-	if b.render != nil {
-		var (
-			unknown []string
-			err     error
-		)
-
-		rendered, unknown, err = b.render(raw, b.request.Params)
-		if err != nil {
-			return exit.New(exit.Usage, fmt.Errorf("planning phase %q: objects: %w", phase.Name, err), "")
-		}
-
-		for _, name := range unknown {
-			b.warn("phase %q: the name of object %q could not be worked out here: the run may not be permitted to read it", phase.Name, name)
-		}
+	for _, name := range unknown {
+		b.warn("phase %q: the name of object %q cannot be worked out here: the run may not be permitted to read it", phase.Name, name)
 	}
 
 	objects := map[string]blueprint.ObjectReference{}

@@ -8,9 +8,9 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 )
 
-// merge makes the shortest list of grants that allows the same: verbs of the same resources together, then resources of the
+// Merge makes the shortest list of grants that allows the same: verbs of the same resources together, then resources of the
 // same verbs; sorted by namespace, then by API group and resource. A grant that somebody needs is not optional any more.
-func merge(grants []Grant) []Grant {
+func Merge(grants []Grant) []Grant {
 	grants = widen(grants)
 	grants = fold(grants, func(g Grant) string { return key(g, g.Rule.Resources, nil) }, func(into *Grant, from Grant) {
 		into.Rule.Verbs = union(into.Rule.Verbs, from.Rule.Verbs)

@@ -1,0 +1,310 @@
+package source
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/exit"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
+)
+
+// Latest as the word after --from means the newest backup of the target.
+const Latest = "latest"
+
+// From is what a finished run gives to a restore or a delete.
+type From struct {
+	// Name is the run's name, or actionset/NAME.
+	Name      string
+	Artifacts map[string]blueprint.Artifact
+	Target    blueprint.ObjectReference
+	// Profile is the name of the profile that the run used; "" if none, or not known.
+	Profile string
+	// Blueprint is the word by which the run's blueprint is found again; Kept is the copy in the run's record, which wins.
+	Blueprint string
+	Kept      *Blueprint
+	// Options of the run's action; known for ActionSets only.
+	Options map[string]string
+	// Created is when the run was asked for; zero if not known.
+	Created metav1.Time
+}
+
+// From finds the run by the word the user gave:
+//
+//	RUN                        a run record in namespace
+//	latest                     the newest backup that is complete and was not deleted; of target, if one is given
+//	actionset/[NAMESPACE/]NAME an ActionSet of an upstream installation
+//	FILE                       a run record or an ActionSet in a file
+//
+// A run that is not complete, or has left nothing, is refused with the reason.
+func (r *Resolver) From(ctx context.Context, word, namespace string, target *blueprint.ObjectReference) (*From, error) {
+	switch kind, rest, prefixed := strings.Cut(word, "/"); {
+	case isFile(word):
+		return r.fromFile(word, target)
+	case prefixed && slices.Contains([]string{"actionset", "actionsets", "actionset.cr.kanister.io"}, kind):
+		ns, name := place(rest, namespace)
+
+		data, err := r.customYAML(ctx, "actionsets", ns, name)
+		if err != nil {
+			return nil, fmt.Errorf("reading ActionSet %q: %w", ns+"/"+name, coded(err))
+		}
+
+		return fromActionSet("actionset.cr.kanister.io "+ns+"/"+name, data, target)
+	case prefixed && kind != "run" && kind != "runs":
+		return nil, exit.New(exit.Usage, fmt.Errorf("looking for run %q: %q is neither a file (./%s) nor actionset/", word, kind, word), "kubectl kanister get runs -n "+namespace)
+	case word == Latest:
+		return r.latest(ctx, namespace, target)
+	case prefixed:
+		return r.fromRun(ctx, rest, namespace)
+	default:
+		return r.fromRun(ctx, word, namespace)
+	}
+}
+
+func (r *Resolver) fromRun(ctx context.Context, run, namespace string) (*From, error) {
+	held, err := r.Kubernetes.CoreV1().ConfigMaps(namespace).Get(ctx, run, metav1.GetOptions{})
+
+	switch {
+	case apierrors.IsNotFound(err), err == nil && held.Labels[record.LabelRecord] != "true":
+		return nil, exit.New(exit.Usage, fmt.Errorf("looking for run %q: no run record of this name in namespace %q", run, namespace),
+			"kubectl kanister get backups -n "+namespace)
+	case err != nil:
+		return nil, fmt.Errorf("reading run %q: %w", run, coded(err))
+	}
+
+	from, err := fromRecord(held)
+	if err != nil {
+		return nil, err
+	}
+
+	if deletion, err := r.deletedBy(ctx, namespace, run); err != nil {
+		return nil, err
+	} else if deletion != "" {
+		return nil, exit.New(exit.Usage, fmt.Errorf("using run %q: what it stored was deleted by run %q", run, deletion), "kubectl kanister get backups -n "+namespace)
+	}
+
+	return from, nil
+}
+
+// latest takes the newest complete run with artifacts that is not itself a restore or a delete and was not deleted since.
+func (r *Resolver) latest(ctx context.Context, namespace string, target *blueprint.ObjectReference) (*From, error) {
+	selector := []string{record.LabelRecord + "=true", record.LabelState + "=" + string(record.Complete)}
+	of := ""
+
+	if target != nil {
+		selector = append(selector, record.LabelTargetKind+"="+record.LabelValue(target.Kind), record.LabelTargetName+"="+record.LabelValue(target.Name))
+		of = " of " + target.Kind + "/" + target.Name
+	}
+
+	list, err := r.Kubernetes.CoreV1().ConfigMaps(namespace).List(ctx, metav1.ListOptions{LabelSelector: strings.Join(selector, ",")})
+	if err != nil {
+		return nil, fmt.Errorf("listing the runs of namespace %q: %w", namespace, coded(err))
+	}
+
+	records := list.Items
+	slices.SortFunc(records, func(a, b corev1.ConfigMap) int { return b.CreationTimestamp.Compare(a.CreationTimestamp.Time) })
+
+	for i := range records {
+		if action := records[i].Labels[record.LabelAction]; action == "restore" || action == "delete" {
+			continue
+		}
+
+		from, err := r.fromRun(ctx, records[i].Name, namespace)
+		if err == nil && len(from.Artifacts) > 0 {
+			return from, nil
+		}
+
+		if err != nil && exit.Of(err) != exit.Usage {
+			return nil, err
+		}
+	}
+
+	return nil, exit.New(exit.Usage, fmt.Errorf("looking for the latest backup%s: there is no complete one in namespace %q", of, namespace),
+		"kubectl kanister get backups -n "+namespace)
+}
+
+// deletedBy names a complete delete run that used run, or "".
+func (r *Resolver) deletedBy(ctx context.Context, namespace, run string) (string, error) {
+	list, err := r.Kubernetes.CoreV1().ConfigMaps(namespace).List(ctx, metav1.ListOptions{LabelSelector: strings.Join([]string{
+		record.LabelRecord + "=true", record.LabelAction + "=delete", record.LabelState + "=" + string(record.Complete),
+	}, ",")})
+	if apierrors.IsForbidden(err) {
+		return "", nil // a courtesy: the delete run itself is the guard
+	}
+
+	if err != nil {
+		return "", fmt.Errorf("listing the delete runs of namespace %q: %w", namespace, err)
+	}
+
+	for i := range list.Items {
+		if deletion, err := record.Decode(&list.Items[i]); err == nil && deletion.From == run {
+			return deletion.Run, nil
+		}
+	}
+
+	return "", nil
+}
+
+func fromRecord(held *corev1.ConfigMap) (*From, error) {
+	r, err := record.Decode(held)
+	if err != nil {
+		return nil, fmt.Errorf("reading run %q: %w", held.Name, err)
+	}
+
+	switch r.State {
+	case record.Complete:
+	case record.Failed, record.Cancelled:
+		text := string(r.State)
+		if r.Error != nil {
+			text += ": " + r.Error.Message
+		}
+
+		return nil, exit.New(exit.Usage, fmt.Errorf("using run %q: it is %s", r.Run, text), "kubectl kanister get backups -n "+r.Namespace)
+	default:
+		return nil, exit.New(exit.Usage, fmt.Errorf("using run %q: it is still %s", r.Run, r.State), fmt.Sprintf("kubectl kanister wait %s -n %s", r.Run, r.Namespace))
+	}
+
+	from := &From{
+		Name: r.Run, Artifacts: r.Artifacts, Target: r.Target, Profile: r.Profile, Blueprint: again(r.Blueprint),
+		Created: metav1.NewTime(r.Created),
+	}
+
+	if text := held.Data[record.KeyBlueprint]; text != "" {
+		kept, err := parse("of run "+r.Run, []byte(text), FromRun)
+		if err != nil {
+			return nil, err
+		}
+
+		from.Kept = kept
+	}
+
+	return from, nil
+}
+
+// again is the word by which a record's blueprint is found again; "" for a file, which only the user knows.
+func again(info record.BlueprintInfo) string {
+	switch info.Source {
+	case BuiltIn:
+		return "builtin/" + info.Name
+	case ConfigMap:
+		return "configmap/" + info.Name
+	case Cluster:
+		return "blueprint/" + info.Name
+	default:
+		return ""
+	}
+}
+
+func (r *Resolver) fromFile(file string, target *blueprint.ObjectReference) (*From, error) {
+	data, err := r.readFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading run %q: %w", file, err)
+	}
+
+	var head metav1.TypeMeta
+	if err := yaml.Unmarshal(data, &head); err != nil {
+		return nil, exit.New(exit.Usage, fmt.Errorf("reading run %q: %w", file, err), "")
+	}
+
+	switch head.Kind {
+	case "ActionSet":
+		return fromActionSet(file, data, target)
+	case "ConfigMap", "":
+		held := &corev1.ConfigMap{}
+		err := yaml.Unmarshal(data, held)
+
+		if head.Kind == "" { // a bare record, as -o json prints it
+			held, err = wrap(data)
+		}
+
+		if err != nil {
+			return nil, exit.New(exit.Usage, fmt.Errorf("reading run %q: %w", file, err), "")
+		}
+
+		return fromRecord(held)
+	default:
+		return nil, exit.New(exit.Usage, fmt.Errorf("reading run %q: it is a %s, want a run record or an ActionSet", file, head.Kind), "")
+	}
+}
+
+// wrap makes a record that stands alone readable like one from the cluster.
+func wrap(data []byte) (*corev1.ConfigMap, error) {
+	raw, err := yaml.YAMLToJSON(data)
+	if err != nil {
+		return nil, err
+	}
+
+	var r record.Record
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return nil, err
+	}
+
+	if r.SchemaVersion == "" || r.Run == "" {
+		return nil, errors.New("it holds neither schemaVersion nor run")
+	}
+
+	return &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Name: r.Run, Namespace: r.Namespace},
+		Data:       map[string]string{record.KeyState: string(r.State), record.KeyRecord: string(raw)},
+	}, nil
+}
+
+// fromActionSet takes the artifacts of a complete ActionSet. One with several actions is used for the one on target, or for
+// the only one that left artifacts.
+func fromActionSet(where string, data []byte, target *blueprint.ObjectReference) (*From, error) {
+	set, err := blueprint.LoadActionSet(where, data)
+	if err != nil {
+		return nil, exit.New(exit.Usage, fmt.Errorf("reading ActionSet %s: %w", where, err), "")
+	}
+
+	if set.Status == nil || set.Status.State != string(record.Complete) {
+		state := "it has not run"
+		if set.Status != nil && set.Status.State != "" {
+			state = "it is " + set.Status.State
+		}
+
+		return nil, exit.New(exit.Usage, fmt.Errorf("using ActionSet %s: %s", where, state), "")
+	}
+
+	var candidates []int
+
+	for i, action := range set.Status.Actions {
+		if len(action.Artifacts) > 0 && (target == nil || len(set.Status.Actions) == 1 || action.Object.Name == target.Name) {
+			candidates = append(candidates, i)
+		}
+	}
+
+	if len(candidates) != 1 {
+		return nil, exit.New(exit.Usage, fmt.Errorf("using ActionSet %s: %d of its %d actions fit, want one; name the target", where, len(candidates), len(set.Status.Actions)), "")
+	}
+
+	action := set.Status.Actions[candidates[0]]
+	from := &From{
+		Name: "actionset/" + set.Name, Artifacts: action.Artifacts, Target: action.Object, Created: set.CreationTimestamp,
+		Blueprint: "blueprint/" + set.Namespace + "/" + action.Blueprint,
+	}
+
+	if set.Namespace == "" {
+		from.Blueprint = action.Blueprint
+	}
+
+	if set.Spec != nil && candidates[0] < len(set.Spec.Actions) {
+		asked := set.Spec.Actions[candidates[0]]
+		from.Options = asked.Options
+
+		if asked.Profile != nil && asked.Profile.Name != "" {
+			from.Profile = strings.TrimPrefix(asked.Profile.Namespace+"/"+asked.Profile.Name, "/")
+		}
+	}
+
+	return from, nil
+}
