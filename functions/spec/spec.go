@@ -39,6 +39,8 @@ type Function struct {
 	Repeat bool
 	// Raw: arguments are not rendered before the function sees them.
 	Raw bool
+	// OpenOutputs: the outputs beside Outputs are named by what runs in the pod (kando output), so none can be called unknown.
+	OpenOutputs bool
 	// Ours: not part of the functions reference.
 	Ours bool
 	// Example is a phase in YAML.
