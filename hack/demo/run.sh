@@ -13,12 +13,25 @@ if [[ -t 1 ]]; then bold=$'\e[1m' dim=$'\e[2m' red=$'\e[31m' green=$'\e[32m' pla
 step() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
 note() { printf '%s   %s%s\n' "$dim" "$*" "$plain"; }
 good() { printf '%s   %s%s\n' "$green" "$*" "$plain"; }
-die() { printf '\n%sdemo failed: %s%s\n' "$red" "$*" "$plain" >&2; exit 1; }
+die() { printf '\n%s%s%s\n' "$red" "$*" "$plain" >&2; exit 1; }
 # show runs a command as a user would type it.
 show() { printf '%s$ %s%s\n' "$bold" "$*" "$plain"; "$@"; }
 
-doing="starting"
-trap 'code=$?; [[ $code -eq 0 ]] || printf "\n%sdemo failed while %s (exit code %d)%s\n" "$red" "$doing" "$code" "$plain" >&2' EXIT
+doing="starting" beat=""
+# heartbeat says every 15 seconds what is being done, until quiet is called: compilers and downloads are silent.
+heartbeat() {
+  (while sleep 15 > /dev/null 2>&1; do note "still busy, ${SECONDS}s since the start"; done) &
+  beat=$!
+}
+quiet() {
+  if [[ -n "$beat" ]]; then kill "$beat" 2> /dev/null || :; wait "$beat" 2> /dev/null || :; beat=""; fi
+}
+finish() {
+  local code=$?
+  quiet
+  [[ $code -eq 0 ]] || printf '\n%sdemo failed while %s (exit code %d)%s\n' "$red" "$doing" "$code" "$plain" >&2
+}
+trap finish EXIT
 
 hack_run() { (cd "$hack" && go run "$@"); }
 
@@ -27,18 +40,38 @@ sql() { kubectl exec --namespace "$namespace" postgres-0 --container postgres --
 # checksum of the whole table: how many rows there are, and a digest of all in order.
 checksum() { sql "SELECT count(*) || ' rows, md5 ' || md5(string_agg(digest, '' ORDER BY id)) FROM (SELECT id, md5(orders::text) AS digest FROM orders) AS each"; }
 
-# kubectl finds the plugin as kubectl-kanister in PATH. Its own version comes with the cluster.
+# demo_images prints the tars of the runner and of PostgreSQL. Where there is Docker instead of Debian, Docker has the latter.
+demo_images() {
+  if [[ $EUID -eq 0 ]] && command -v apt-get > /dev/null; then
+    hack_run ./image runner postgres
+    return
+  fi
+  local tar=$cache/images/postgres-from-docker.tar
+  hack_run ./image runner
+  docker pull --quiet postgres:15 >&2
+  docker tag postgres:15 kubectl-kanister/postgres:15
+  docker save --output "$tar" kubectl-kanister/postgres:15
+  printf '%s\n' "$tar"
+}
+
+# app prints the application's manifest, with the cluster's default storage where there is no CSI driver with snapshots.
+app() {
+  if kubectl get storageclass csi-btrfs > /dev/null 2>&1; then cat "$here/app.yaml"; else grep -v 'storageClassName:' "$here/app.yaml"; fi
+}
+
+# kubectl finds the plugin as kubectl-kanister in PATH. A native cluster comes with the kubectl of its version.
 prepare_path() {
   local kubectl
-  kubectl=$(find "$cache/bin" -name 'kubectl-v*' ! -name '*.lock' ! -name '*.new' | sort -V | tail -n 1)
-  [[ -n "$kubectl" ]] || die "kubectl is not among the binaries in $cache/bin"
   mkdir -p "$cache/demo"
-  ln -sf "$kubectl" "$cache/demo/kubectl"
+  kubectl=$(find "$cache/bin" -name 'kubectl-v*' ! -name '*.lock' ! -name '*.new' | sort -V | tail -n 1)
+  if [[ -n "$kubectl" ]]; then ln -sf "$kubectl" "$cache/demo/kubectl"; fi
   export PATH="$root/bin:$cache/demo:$PATH"
+  command -v kubectl > /dev/null || die "kubectl is neither in $cache/bin nor in PATH"
 }
 
 step "Building the plugin and the images, starting the cluster"
 note "On a fresh machine this takes about half an hour; the second time seconds."
+heartbeat
 doing="building the plugin"
 make --no-print-directory -C "$root" build
 doing="starting the cluster"
@@ -47,16 +80,17 @@ KUBECONFIG=$(hack_run ./cluster kubeconfig)
 export KUBECONFIG
 prepare_path
 doing="building the images"
-mapfile -t images < <(hack_run ./image runner postgres)
+mapfile -t images < <(demo_images)
 [[ ${#images[@]} -eq 2 ]] || die "the images could not be built"
 doing="loading the images"
 hack_run ./cluster load-image "${images[@]}"
+quiet
 kubectl config set-context --current --namespace="$namespace" > /dev/null
 
 step "An application: PostgreSQL in namespace $namespace"
 doing="deploying PostgreSQL"
 kubectl delete namespace "$namespace" --ignore-not-found --wait --timeout=120s
-kubectl apply --filename "$here/app.yaml" > /dev/null
+app | kubectl apply --filename - > /dev/null
 kubectl create secret generic postgres --namespace "$namespace" \
   --from-literal=password="$(head -c 18 /dev/urandom | base64)" > /dev/null
 show kubectl rollout status sts/postgres --timeout=120s
