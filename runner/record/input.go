@@ -36,7 +36,8 @@ type Input struct {
 	RunnerImage     string `json:"runnerImage"`
 	ImagePullPolicy string `json:"imagePullPolicy,omitempty"`
 	ServiceAccount  string `json:"serviceAccount,omitempty"`
-	// TimeoutSeconds bounds the whole run, defer phase included; 0 means the Job's own deadline only.
+	// TimeoutSeconds bounds the phases of the run, counted from its start and over restarts of the runner; deferPhase and undo
+	// have bounds of their own after it. 0 means the Job's own deadline only.
 	TimeoutSeconds int64  `json:"timeoutSeconds,omitempty"`
 	From           string `json:"from,omitempty"`
 }

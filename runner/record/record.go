@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/params"
 )
 
 // SchemaVersion is written into every record; readers refuse a newer major one.
@@ -87,6 +88,17 @@ type Record struct {
 	CancelReason string `json:"cancelReason,omitempty"`
 	// From is the run whose artifacts this one used.
 	From string `json:"from,omitempty"`
+	// Origin is kept while the run goes on, for a successor of the runner.
+	Origin *TargetSnapshot `json:"origin,omitempty"`
+}
+
+// TargetSnapshot is the target as it was when the run started. Templates see it for the whole run (COMPAT §2.4.4): a runner that
+// takes over after a crash must not see the pods that an earlier phase has scaled away.
+type TargetSnapshot struct {
+	// Workload is .Deployment, .StatefulSet or .DeploymentConfig; nil for other targets.
+	Workload *params.WorkloadParams `json:"workload,omitempty"`
+	// Object is .Object without managed fields; nil for Secrets, which are read again.
+	Object map[string]any `json:"object,omitempty"`
 }
 
 // BlueprintInfo says which blueprint ran and where it came from: "file", "configmap", "built in", "cluster".
