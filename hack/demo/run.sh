@@ -99,8 +99,9 @@ step "$rows rows"
 doing="writing rows"
 sql "CREATE TABLE orders (id bigint PRIMARY KEY, customer text NOT NULL, placed timestamptz NOT NULL, cents integer NOT NULL)"
 sql "INSERT INTO orders SELECT n, md5(n::text) || md5((n * 7919)::text), timestamptz '2026-01-01' + n * interval '7 seconds', (n * 31) % 100000
-     FROM generate_series(1, $rows) AS n"
+     FROM generate_series(1::bigint, $rows) AS n"
 written=$(checksum)
+[[ "$written" == "$rows rows, md5 "* ]] || die "the table holds '$written', not $rows rows"
 note "database size $(sql "SELECT pg_size_pretty(pg_database_size('postgres'))")"
 good "$written"
 
