@@ -13,6 +13,9 @@ type Blueprint struct {
 	metav1.ObjectMeta `json:"metadata"`
 
 	Actions map[string]*Action `json:"actions"`
+
+	// Source says where the parts stand in the file they were loaded from, for findings. It does not travel.
+	Source *Source `json:"-"`
 }
 
 // Action is an ordered list of phases. It is chosen by its key in Blueprint.Actions; Name, Kind, and the three name
@@ -125,6 +128,82 @@ type KopiaServerSecret struct {
 type KopiaSecretRef struct {
 	Key    string           `json:"key"`
 	Secret *ObjectReference `json:"secret"`
+}
+
+// RepositoryServer describes a kopia repository server (COMPAT §1.7; upstream removed the kind after 0.119).
+type RepositoryServer struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+
+	Spec   RepositoryServerSpec   `json:"spec"`
+	Status RepositoryServerStatus `json:"status,omitempty"`
+}
+
+// RepositoryServerSpec is what the user says of a repository server.
+type RepositoryServerSpec struct {
+	Storage    RepositoryServerStorage `json:"storage"`
+	Repository Repository              `json:"repository"`
+	Server     Server                  `json:"server"`
+}
+
+// RepositoryServerStorage names the Secrets with the location (type secrets.kanister.io/storage-location) and its credentials.
+type RepositoryServerStorage struct {
+	SecretRef           SecretReference `json:"secretRef"`
+	CredentialSecretRef SecretReference `json:"credentialSecretRef,omitempty"`
+}
+
+// Repository is the kopia repository behind the server. RootPath is joined to the location's prefix, if it has one.
+type Repository struct {
+	RootPath          string                  `json:"rootPath"`
+	Username          string                  `json:"username,omitempty"`
+	Hostname          string                  `json:"hostname,omitempty"`
+	PasswordSecretRef SecretReference         `json:"passwordSecretRef"`
+	CacheSizeSettings CacheSizeSettings       `json:"cacheSizeSettings,omitempty"`
+	Configuration     RepositoryConfiguration `json:"configuration,omitempty"`
+}
+
+// CacheSizeSettings are cache sizes in MB.
+type CacheSizeSettings struct {
+	Metadata *int `json:"metadata,omitempty"`
+	Content  *int `json:"content,omitempty"`
+}
+
+// RepositoryConfiguration are paths within the server's pod.
+type RepositoryConfiguration struct {
+	CacheDirectory string `json:"cacheDirectory,omitempty"`
+	LogDirectory   string `json:"logDirectory,omitempty"`
+	ConfigFilePath string `json:"configFilePath,omitempty"`
+}
+
+// Server is how clients reach the repository server.
+type Server struct {
+	UserAccess     UserAccess      `json:"userAccess"`
+	AdminSecretRef SecretReference `json:"adminSecretRef"`
+	TLSSecretRef   SecretReference `json:"tlsSecretRef"`
+}
+
+// UserAccess names the Secret whose keys are hostnames and whose values are the passwords of Username there.
+type UserAccess struct {
+	UserAccessSecretRef SecretReference `json:"userAccessSecretRef"`
+	Username            string          `json:"username"`
+}
+
+// SecretReference names a Secret.
+type SecretReference struct {
+	Name      string `json:"name"`
+	Namespace string `json:"namespace,omitempty"`
+}
+
+// RepositoryServerStatus is as much of upstream's status as a client of the server needs.
+type RepositoryServerStatus struct {
+	ServerInfo ServerInfo `json:"serverInfo,omitempty"`
+	Progress   string     `json:"progress,omitempty"`
+}
+
+// ServerInfo names the pod and the Service of a repository server.
+type ServerInfo struct {
+	PodName     string `json:"podName,omitempty"`
+	ServiceName string `json:"serviceName,omitempty"`
 }
 
 // ActionSet asks for one or more actions (COMPAT §1.3). Status is read only to restore from finished upstream ActionSets.
