@@ -8,6 +8,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
 )
 
 // Client bundles the clients that functions use. They share one connection pool and have no client-side throttle: the API
@@ -16,6 +17,16 @@ type Client struct {
 	Config    *rest.Config
 	Clientset kubernetes.Interface
 	Dynamic   dynamic.Interface
+	// Clock is for tests; nil is the real one.
+	Clock clock.WithTicker
+}
+
+func (c *Client) clock() clock.WithTicker {
+	if c.Clock == nil {
+		return clock.RealClock{}
+	}
+
+	return c.Clock
 }
 
 // NewClient makes a Client from config, which it does not change.
