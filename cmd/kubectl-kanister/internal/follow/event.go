@@ -67,6 +67,8 @@ var (
 	ErrNotFound = errors.New("no such run")
 	// ErrGone: the record was deleted while it was followed.
 	ErrGone = errors.New("the run record was deleted")
+	// ErrStopped: the context ended, the run goes on; the context's cause is in the chain as well.
+	ErrStopped = errors.New("following was stopped")
 	// ErrForbidden: the record may not be read with the user's rights.
 	ErrForbidden = errors.New("not permitted to read the run record")
 )

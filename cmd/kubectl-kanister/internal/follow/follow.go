@@ -22,7 +22,7 @@ type Follower struct {
 }
 
 // Follow follows the runs at once until each is finished or cannot be followed any more, or until ctx ends; then the Err of
-// those still going on is the context's cause. emit is called from this goroutine only, in order for each run. The results
+// those still going on is ErrStopped with the context's cause. emit is called from this goroutine only, in order for each run. The results
 // are in the order of refs.
 func (f *Follower) Follow(ctx context.Context, refs []Ref, emit func(Event)) []Result {
 	results := make([]Result, len(refs))

@@ -89,7 +89,7 @@ func (t *tracker) run(parent context.Context) Result {
 
 		select {
 		case <-ctx.Done():
-			return Result{Ref: t.ref, Record: t.record, Err: context.Cause(parent)}
+			return Result{Ref: t.ref, Record: t.record, Err: stopped(parent)}
 		case handle := <-inbox:
 			done, err = handle(ctx)
 		case <-timer:
@@ -103,7 +103,7 @@ func (t *tracker) run(parent context.Context) Result {
 
 		if err != nil {
 			if ctx.Err() != nil {
-				err = context.Cause(parent)
+				err = stopped(parent)
 			} else {
 				t.emit(Event{Kind: Lost, Message: err.Error(), Record: t.record})
 			}
@@ -118,6 +118,8 @@ func (t *tracker) run(parent context.Context) Result {
 		}
 	}
 }
+
+func stopped(ctx context.Context) error { return fmt.Errorf("%w: %w", ErrStopped, context.Cause(ctx)) }
 
 func (t *tracker) emit(e Event) {
 	e.Run = t.ref

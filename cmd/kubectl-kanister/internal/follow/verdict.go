@@ -1,7 +1,6 @@
 package follow
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,27 +13,17 @@ import (
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
 )
 
-// verdict is what a runner leaves in its pod's termination message.
-type verdict struct {
-	State record.State    `json:"state"`
-	Error *record.Failure `json:"error,omitempty"`
-}
-
 // verdictOf finds the verdict in the newest runner pod that has one.
-func verdictOf(pods []*corev1.Pod) (verdict, bool) {
-	for i := len(pods) - 1; i >= 0; i-- {
-		ended := diagnose.Ended(pods[i], RunnerContainer)
-		if ended == nil {
-			continue
-		}
-
-		var v verdict
-		if err := json.Unmarshal([]byte(strings.TrimSpace(ended.Message)), &v); err == nil && v.State.Finished() {
-			return v, true
+func verdictOf(pods []*corev1.Pod) (record.Verdict, bool) {
+	for _, pod := range slices.Backward(pods) {
+		if ended := diagnose.Ended(pod, RunnerContainer); ended != nil {
+			if verdict, found := record.ParseVerdict(ended.Message); found && verdict.State.Finished() {
+				return verdict, true
+			}
 		}
 	}
 
-	return verdict{}, false
+	return record.Verdict{}, false
 }
 
 // conclude makes the final record of a run whose runner can write none any more, from what the cluster still knows. The
@@ -44,7 +33,15 @@ func conclude(last *record.Record, job *batchv1.Job, pods []*corev1.Pod, now tim
 	final.Ended = &now
 
 	if v, found := verdictOf(pods); found {
-		final.State, final.Error = v.State, v.Error
+		final.State = v.State
+
+		switch {
+		case v.State == record.Failed:
+			final.Error = v.Error
+		case v.State == record.Cancelled && v.Error != nil && last.CancelReason == "":
+			final.CancelReason = v.Error.Message
+		}
+
 		final.Warnings = append(slices.Clone(last.Warnings),
 			"the runner's verdict was taken from its pod: it could not be written to the run record")
 
