@@ -1,0 +1,164 @@
+package location
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+)
+
+// S3 allows 10 000 parts per object and the length of a stream is unknown, so parts grow as the stream does. Parts of the first
+// 62.5 GiB are equal, which stores that insist on equal parts accept. Together: 812 GiB.
+const (
+	maxParts      = 10000
+	abortPatience = 30 * time.Second
+	// uploadBudget bounds the memory of parts in flight.
+	uploadBudget = 64 << 20
+)
+
+func partSize(number int32) int64 {
+	switch {
+	case number <= 4000:
+		return 16 << 20
+	case number <= 8000:
+		return 64 << 20
+	default:
+		return 256 << 20
+	}
+}
+
+// upload puts small streams in one request and larger ones in parts.
+func (s *s3Store) upload(ctx context.Context, key string, r io.Reader) (int64, error) {
+	first, err := readPart(r, partSize(1))
+	if err != nil {
+		return int64(len(first)), err
+	}
+
+	if int64(len(first)) < partSize(1) {
+		return int64(len(first)), s.put(ctx, key, first, nil)
+	}
+
+	created, err := s.s3.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
+		Bucket: &s.bucket, Key: s.key(key), ChecksumAlgorithm: types.ChecksumAlgorithmCrc32c,
+	})
+	if err != nil {
+		return 0, err
+	}
+
+	up := &multipart{store: s, key: s.key(key), id: created.UploadId, slots: semaphore.NewWeighted(uploadBudget)}
+
+	n, err := up.run(ctx, first, r)
+	if err != nil {
+		// Unfinished parts cost money and are invisible: remove them even though ctx may be over.
+		abort, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortPatience)
+		defer cancel()
+
+		_, abortErr := s.s3.AbortMultipartUpload(abort, &s3.AbortMultipartUploadInput{Bucket: &s.bucket, Key: up.key, UploadId: up.id})
+
+		return n, errors.Join(err, abortErr)
+	}
+
+	return n, nil
+}
+
+type multipart struct {
+	store *s3Store
+	key   *string
+	id    *string
+	slots *semaphore.Weighted
+
+	mu    sync.Mutex
+	parts []types.CompletedPart
+}
+
+func (m *multipart) run(ctx context.Context, first []byte, r io.Reader) (int64, error) {
+	var total int64
+
+	group, groupCtx := errgroup.WithContext(ctx)
+	err := m.send(groupCtx, group, first, r, &total)
+	err = errors.Join(err, group.Wait())
+
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+
+	if err != nil {
+		return total, err
+	}
+
+	slices.SortFunc(m.parts, func(a, b types.CompletedPart) int { return int(*a.PartNumber - *b.PartNumber) })
+	_, err = m.store.s3.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
+		Bucket: &m.store.bucket, Key: m.key, UploadId: m.id, MultipartUpload: &types.CompletedMultipartUpload{Parts: m.parts},
+	})
+
+	return total, err
+}
+
+func (m *multipart) send(ctx context.Context, group *errgroup.Group, part []byte, r io.Reader, total *int64) error {
+	for number := int32(1); len(part) > 0; number++ {
+		if number > maxParts {
+			return fmt.Errorf("the stream is longer than %d GiB, the largest object that this upload can make", *total>>30)
+		}
+
+		weight := min(int64(cap(part)), uploadBudget)
+		if err := m.slots.Acquire(ctx, weight); err != nil {
+			return err
+		}
+
+		*total += int64(len(part))
+		content := part
+
+		group.Go(func() error {
+			defer m.slots.Release(weight)
+
+			return m.putPart(ctx, number, content)
+		})
+
+		var err error
+		if part, err = readPart(r, partSize(number+1)); err != nil {
+			return err
+		}
+	}
+
+	return nil
+}
+
+func (m *multipart) putPart(ctx context.Context, number int32, content []byte) error {
+	sum := CRC32C(crc32.Checksum(content, castagnoli))
+
+	output, err := m.store.s3.UploadPart(ctx, &s3.UploadPartInput{
+		Bucket: &m.store.bucket, Key: m.key, UploadId: m.id, PartNumber: aws.Int32(number),
+		Body: bytes.NewReader(content), ContentLength: aws.Int64(int64(len(content))), ChecksumCRC32C: aws.String(sum),
+	}, m.store.s3.Upload()...)
+	if err != nil {
+		return fmt.Errorf("uploading part %d: %w", number, err)
+	}
+
+	m.mu.Lock()
+	defer m.mu.Unlock()
+
+	// The checksum goes into the completion only if the store keeps checksums, which it shows by answering with it.
+	m.parts = append(m.parts, types.CompletedPart{PartNumber: aws.Int32(number), ETag: output.ETag, ChecksumCRC32C: output.ChecksumCRC32C})
+
+	return nil
+}
+
+// readPart reads up to size bytes; a short part is the last one. The buffer grows with the data, so that small streams stay small.
+func readPart(r io.Reader, size int64) ([]byte, error) {
+	var b bytes.Buffer
+
+	_, err := io.Copy(&b, io.LimitReader(r, size))
+
+	return b.Bytes(), err
+}
