@@ -50,7 +50,7 @@ func TestCheckSaysWhy(t *testing.T) {
 		"CA is no PEM":   {spoil: func(p *params.Profile) { p.CABundle = "x" }, reason: location.BadProfile, text: "caBundle"},
 		"http to TLS port": {spoil: func(p *params.Profile) {
 			p.Location.Endpoint = strings.Replace(p.Location.Endpoint, "https", "http", 1)
-		}, reason: location.TLS},
+		}, reason: location.Unreachable},
 		"https to http port": {spoil: func(p *params.Profile) { p.Location.Endpoint = strings.Replace(plain.Endpoint, "http", "https", 1) }, reason: location.TLS},
 		"no such host":       {spoil: func(p *params.Profile) { p.Location.Endpoint = "https://s3.invalid" }, reason: location.DNS},
 		"nobody listens":     {spoil: func(p *params.Profile) { p.Location.Endpoint = "https://" + closed.Addr().String() }, reason: location.Unreachable},
