@@ -26,7 +26,7 @@ type Documents struct {
 	Profiles          []*Profile
 	ActionSets        []*ActionSet
 	RepositoryServers []*RepositoryServer
-	Secrets           []*corev1.Secret
+	Secrets           []corev1.Secret
 	// Others are the remaining documents, which are passed over: "v1 ConfigMap".
 	Others []string
 }
@@ -239,7 +239,7 @@ func (l *loader) document(node *yaml.Node) {
 	case "RepositoryServer":
 		l.docs.RepositoryServers = append(l.docs.RepositoryServers, load[RepositoryServer](d, node))
 	case "Secret":
-		l.docs.Secrets = append(l.docs.Secrets, d.secret(node))
+		l.docs.Secrets = append(l.docs.Secrets, *d.secret(node))
 	}
 
 	l.findings = append(l.findings, d.findings...)
