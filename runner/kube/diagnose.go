@@ -181,7 +181,9 @@ func failed(pod *corev1.Pod, container string, logs []string) *Error {
 // culprit is the container to blame: container itself if it failed, else the first that did.
 func culprit(pod *corev1.Pod, container string) (corev1.ContainerStatus, *corev1.ContainerStateTerminated) {
 	all := slices.Concat(pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses)
-	bad := func(s corev1.ContainerStatus) bool { return s.State.Terminated != nil && s.State.Terminated.ExitCode != 0 }
+	bad := func(s corev1.ContainerStatus) bool {
+		return s.State.Terminated != nil && s.State.Terminated.ExitCode != 0
+	}
 
 	for _, status := range all {
 		if status.Name == container && bad(status) {

@@ -76,6 +76,17 @@ func (e *Error) Error() string {
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// As gives the error as a *record.Failure, which is what the engine looks for.
+func (e *Error) As(target any) bool {
+	failure, ok := target.(**record.Failure)
+	if ok {
+		f := e.Failure()
+		*failure = &f
+	}
+
+	return ok
+}
+
 // Failure is the error as the run record holds it.
 func (e *Error) Failure() record.Failure {
 	return record.Failure{

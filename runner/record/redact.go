@@ -100,6 +100,9 @@ var harmless = regexp.MustCompile(`(?i)^(.*[-_.])?(user|username|user[-_]?name|l
 
 func harmlessKey(key string) bool { return harmless.MatchString(key) }
 
+// HarmlessKey tells whether a key of a Secret by its name holds no secret: user names, hosts, ports, ….
+func HarmlessKey(key string) bool { return harmlessKey(key) }
+
 // add takes one value in all its forms.
 func (r *Redactor) add(value string) {
 	if utf8.RuneCountInString(value) < minSecret || r.public[value] {
