@@ -3,6 +3,7 @@ package pack
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -39,7 +40,7 @@ func inputSecret(p *plan.Plan) (*corev1.Secret, error) {
 func recordConfigMap(p *plan.Plan, o Options) (*corev1.ConfigMap, error) {
 	r := Record(p, o)
 
-	raw, err := json.Marshal(r)
+	data, err := record.Encode(r)
 	if err != nil {
 		return nil, fmt.Errorf("packing the run record: %w", err)
 	}
@@ -49,19 +50,12 @@ func recordConfigMap(p *plan.Plan, o Options) (*corev1.ConfigMap, error) {
 		return nil, fmt.Errorf("packing the blueprint %q: %w", p.Input.Blueprint.Name, err)
 	}
 
-	m := meta(p, p.Namespace())
-	m.Labels[record.LabelRecord] = "true"
-	m.Labels[record.LabelState] = string(record.Pending)
+	data[record.KeyBlueprint] = string(blueprint)
 
-	return &corev1.ConfigMap{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
-		ObjectMeta: m,
-		Data: map[string]string{
-			record.KeyState:     string(record.Pending),
-			record.KeyRecord:    string(raw),
-			record.KeyBlueprint: string(blueprint),
-		},
-	}, nil
+	m := meta(p, p.Namespace())
+	maps.Copy(m.Labels, record.Labels(r))
+
+	return &corev1.ConfigMap{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"}, ObjectMeta: m, Data: data}, nil
 }
 
 // Record is the run record before the runner has begun.

@@ -1,0 +1,262 @@
+package action
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/exit"
+	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/plan"
+	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/source"
+	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/target"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/params"
+)
+
+// targets are what the command line names, or what --from worked on.
+func (o *Options) targets(ctx context.Context) ([]target.Target, error) {
+	if !o.Target.Empty() {
+		targets, err := target.Resolve(o.Getter, o.namespace, o.enforced, o.Target)
+		if err != nil {
+			return nil, err
+		}
+
+		if o.Name != "" && len(targets) > 1 {
+			return nil, exit.New(exit.Usage, fmt.Errorf("naming the run %q: %d targets, a name is for one", o.Name, len(targets)), "")
+		}
+
+		return targets, nil
+	}
+
+	from, err := o.sources.From(ctx, o.From, o.namespace, nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if from.Target.Kind == "namespace" && from.Target.Namespace == "" {
+		from.Target = target.Namespaced(from.Target.Name)
+	}
+
+	return []target.Target{{Ref: from.Target}}, nil
+}
+
+// plan computes the Plan for one target. Nothing exists of it yet.
+func (o *Options) plan(ctx context.Context, t target.Target) (*plan.Plan, error) {
+	namespace := t.Namespace(o.namespace)
+
+	from, err := o.from(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+
+	found, err := o.blueprint(ctx, t, from, namespace)
+	if err != nil {
+		return nil, err
+	}
+
+	action, err := plan.FindAction(found.Blueprint, o.Action)
+	if err != nil {
+		return nil, err
+	}
+
+	if err := o.fits(action, found.Name, from); err != nil {
+		return nil, err
+	}
+
+	if o.Action == Delete && o.Target.Empty() {
+		t.Ref = deleteTarget(action, t.Ref, namespace)
+	}
+
+	request := plan.Request{
+		Name: o.Name, Suffix: o.Suffix(), Namespace: namespace, Action: o.Action, Target: t.Ref,
+		Blueprint: found.Blueprint, Source: found.Source,
+		Artifacts: merged(from, o.artifacts), Options: o.optionsFor(from), ConfigMaps: o.configs, Secrets: o.secrets,
+		PodOverride: o.override, PodLabels: o.PodLabels, PodAnnotations: o.PodAnnotations,
+		RunnerImage: o.RunnerImage, ImagePullPolicy: o.ImagePullPolicy, ServiceAccount: o.ServiceAccount,
+		Timeout: o.Deadline, Unread: found.Warnings,
+	}
+	if from != nil {
+		request.From = from.Name
+	}
+
+	if err := o.profile(ctx, &request, action, from); err != nil {
+		return nil, err
+	}
+
+	if err := o.params(ctx, &request); err != nil {
+		return nil, err
+	}
+
+	for key := range o.options {
+		if !plan.Mentions(action, key) {
+			request.Unread = append(request.Unread, fmt.Sprintf("action %q of blueprint %q does not read option %q", o.Action, found.Name, key))
+		}
+	}
+
+	return plan.New(request)
+}
+
+func (o *Options) from(ctx context.Context, t target.Target) (*source.From, error) {
+	if o.From == "" {
+		return nil, nil //nolint:nilnil // most actions start from nothing
+	}
+
+	var of *blueprint.ObjectReference
+	if !o.Target.Empty() && (o.From == source.Latest || strings.Contains(o.From, "actionset/")) {
+		of = &t.Ref
+	}
+
+	return o.sources.From(ctx, o.From, o.namespace, of)
+}
+
+// blueprint finds the blueprint: the one that was named, the copy that --from's record keeps, what the target asks for by
+// annotation, the built-in one.
+func (o *Options) blueprint(ctx context.Context, t target.Target, from *source.From, namespace string) (*source.Blueprint, error) {
+	switch {
+	case o.Blueprint != "":
+		return o.sources.Blueprint(ctx, o.Blueprint, namespace)
+	case from != nil && from.Kept != nil:
+		return from.Kept, nil
+	case from != nil && from.Blueprint != "":
+		return o.sources.NamedBlueprint(ctx, from.Blueprint, namespace)
+	case from != nil:
+		return nil, exit.New(exit.Usage, fmt.Errorf("looking for the blueprint of run %q: its record does not keep it", from.Name), "name it with --blueprint")
+	case t.Blueprint() != "":
+		found, err := o.sources.NamedBlueprint(ctx, t.Blueprint(), namespace)
+		if err != nil {
+			return nil, fmt.Errorf("following the blueprint annotation of %s: %w", t, err)
+		}
+
+		return found, nil
+	default:
+		return o.sources.NamedBlueprint(ctx, "builtin/"+source.DefaultBlueprint, namespace)
+	}
+}
+
+// fits refuses what the action cannot make sense of.
+func (o *Options) fits(action *blueprint.Action, name string, from *source.From) error {
+	if from == nil && len(o.artifacts) == 0 && plan.Mentions(action, ".ArtifactsIn") {
+		return exit.New(exit.Usage, fmt.Errorf("planning %s: action %q of blueprint %q works on what a backup has left, and no backup is named", o.Action, o.Action, name),
+			"add --from latest, or --from RUN (kubectl kanister get backups)")
+	}
+
+	if o.Quiesce != "" && !plan.Mentions(action, "quiesce") {
+		return exit.New(exit.Usage, fmt.Errorf("planning %s: action %q of blueprint %q knows no --quiesce", o.Action, o.Action, name), "")
+	}
+
+	return nil
+}
+
+// deleteTarget is the target for deleting what a run has left. Upstream's blueprints ask a namespace for that (COMPAT §1.4);
+// the workload itself may be long gone, so it is the target only if the action's templates read it.
+func deleteTarget(action *blueprint.Action, recorded blueprint.ObjectReference, namespace string) blueprint.ObjectReference {
+	for _, field := range []string{".StatefulSet", ".Deployment", ".PVC", ".Object"} {
+		if plan.Mentions(action, field) {
+			return recorded
+		}
+	}
+
+	return target.Namespaced(cmp.Or(recorded.Namespace, namespace))
+}
+
+// optionsFor are the user's options over those of --from's ActionSet.
+func (o *Options) optionsFor(from *source.From) map[string]string {
+	options := map[string]string{}
+	if from != nil {
+		maps.Copy(options, from.Options)
+	}
+
+	maps.Copy(options, o.options)
+
+	return options
+}
+
+// merged are the artifacts of --from with the user's own values over them.
+func merged(from *source.From, own map[string]blueprint.Artifact) map[string]blueprint.Artifact {
+	all := map[string]blueprint.Artifact{}
+	if from != nil {
+		maps.Copy(all, from.Artifacts)
+	}
+
+	for name, artifact := range own {
+		values := maps.Clone(all[name].KeyValue)
+		if values == nil {
+			values = map[string]string{}
+		}
+
+		maps.Copy(values, artifact.KeyValue)
+		all[name] = blueprint.Artifact{KeyValue: values, KopiaSnapshot: all[name].KopiaSnapshot}
+	}
+
+	return all
+}
+
+// profile resolves the profile: the named one, that of --from, else the namespace's default. An action that never reads one
+// does without.
+func (o *Options) profile(ctx context.Context, request *plan.Request, action *blueprint.Action, from *source.From) error {
+	var err error
+
+	switch {
+	case o.ProfileFile != "":
+		request.Profile, err = o.sources.ProfileFile(ctx, o.ProfileFile, request.Namespace)
+
+		return err
+	case o.Profile != "":
+		request.Profile, err = o.sources.Profile(ctx, o.Profile, request.Namespace)
+
+		return err
+	case !plan.Mentions(action, ".Profile") && !plan.NeedsProfile(action):
+		return nil
+	case from != nil && from.Profile != "":
+		if request.Profile, err = o.sources.Profile(ctx, from.Profile, request.Namespace); err != nil {
+			return fmt.Errorf("using the profile of run %q: %w", from.Name, err)
+		}
+
+		return nil
+	}
+
+	request.Profile, err = o.sources.Profile(ctx, "", request.Namespace)
+	if errors.Is(err, source.ErrNoProfile) && !plan.NeedsProfile(action) {
+		return nil
+	}
+
+	return err
+}
+
+// params reads the template parameters with the user's rights. What he may not read leaves gaps in the plan, not in the run.
+func (o *Options) params(ctx context.Context, request *plan.Request) error {
+	made, err := params.New(ctx, params.Cluster{Kubernetes: o.client, Dynamic: o.dynamic}, params.Request{
+		Namespace: request.Namespace, Target: request.Target, Profile: request.Profile.Params(), Artifacts: request.Artifacts,
+		Options: request.Options, ConfigMaps: request.ConfigMaps, Secrets: request.Secrets, PodOverride: request.PodOverride,
+		PodLabels: request.PodLabels, PodAnnotations: request.PodAnnotations, Now: o.Now(), Tolerant: true,
+	})
+
+	var unreadable *params.Unreadable
+
+	switch {
+	case err == nil, errors.As(err, &unreadable):
+		request.Params = made
+	case apierrors.IsForbidden(err):
+		request.Unread = append(request.Unread, fmt.Sprintf("the plan is incomplete: %v", err))
+	case apierrors.IsNotFound(err):
+		hint := ""
+		if o.From != "" {
+			hint = fmt.Sprintf("work on another one: kubectl kanister %s TYPE/NAME --from %s", o.Action, o.From)
+		}
+
+		return exit.New(exit.Usage, fmt.Errorf("reading the target %s in namespace %q: %w", target.Name(request.Target), request.Namespace, err), hint)
+	default:
+		return fmt.Errorf("reading the target %s in namespace %q: %w", target.Name(request.Target), request.Namespace, err)
+	}
+
+	if unreadable != nil {
+		request.Unread = append(request.Unread, unreadable.Error())
+	}
+
+	return nil
+}
