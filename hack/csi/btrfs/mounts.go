@@ -28,7 +28,7 @@ func FindMount(path string) (*Mount, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading mount table: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if resolved, err := filepath.EvalSymlinks(path); err == nil {
 		path = resolved
 	}

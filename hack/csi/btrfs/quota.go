@@ -24,7 +24,7 @@ func enableSimpleQuota(root string) error {
 	if err != nil {
 		return err
 	}
-	defer dir.Close()
+	defer func() { _ = dir.Close() }()
 	args := [2]uint64{quotaEnableSimple, 0}
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, dir.Fd(), quotaCtl, uintptr(unsafe.Pointer(&args)))
 	if errno != 0 && !errors.Is(errno, unix.EEXIST) {

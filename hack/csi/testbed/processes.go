@@ -111,7 +111,7 @@ func (c Config) driverReady(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("connecting to CSI driver: %w", err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	if _, err := csi.NewIdentityClient(conn).Probe(ctx, &csi.ProbeRequest{}, grpc.WaitForReady(true)); err != nil {
 		return fmt.Errorf("probing CSI driver at %q: %w", c.socket(), err)
 	}

@@ -44,7 +44,7 @@ func listing(t *testing.T, path string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	var lines []string
 	for tr := tar.NewReader(f); ; {
 		h, err := tr.Next()

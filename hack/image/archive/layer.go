@@ -86,7 +86,7 @@ func OpenLayer(path string) (*Layer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening layer: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	hash, size, err := v1.SHA256(f)
 	if err != nil {
 		return nil, fmt.Errorf("reading layer %q: %w", path, err)
@@ -123,7 +123,7 @@ func writeFile(tw *tar.Writer, f File) error {
 		if err != nil {
 			return err
 		}
-		defer src.Close()
+		defer func() { _ = src.Close() }()
 		info, err := src.Stat()
 		if err != nil {
 			return err

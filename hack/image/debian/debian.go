@@ -77,7 +77,7 @@ func (b Builder) Layer(ctx context.Context, path string, r Recipe) (*archive.Lay
 	if err != nil {
 		return nil, fmt.Errorf("making work directory: %w", err)
 	}
-	defer os.RemoveAll(work)
+	defer func() { _ = os.RemoveAll(work) }()
 	root := filepath.Join(work, "root")
 	if err := b.run(ctx, "copying base", "cp", "--archive", b.root(), root); err != nil {
 		return nil, err

@@ -76,7 +76,7 @@ func (k kitchen) fromFiles(name, tag string, config v1.Config, files []archive.F
 	if err != nil {
 		return "", err
 	}
-	defer os.Remove(tmp)
+	defer func() { _ = os.Remove(tmp) }()
 	digest, err := layer.Digest()
 	if err != nil {
 		return "", err
@@ -96,7 +96,7 @@ func (k kitchen) fromDebian(ctx context.Context, name, tag string, config v1.Con
 		return path, err
 	}
 	tmp := filepath.Join(k.dir, name+"-layer.tmp")
-	defer os.Remove(tmp)
+	defer func() { _ = os.Remove(tmp) }()
 	layer, err := k.deb.Layer(ctx, tmp, r)
 	if err != nil {
 		return "", err
