@@ -141,6 +141,12 @@ func values(r *Record, visit func(where, text string) (string, error)) error {
 			changed.KeyValue = nil
 		}
 
+		snapshot, err := visit(fmt.Sprintf("the snapshot of artifact %q", name), artifact.KopiaSnapshot)
+		if err != nil {
+			return err
+		}
+
+		changed.KopiaSnapshot = snapshot
 		r.Artifacts[name] = changed
 	}
 

@@ -110,12 +110,15 @@ type BlueprintInfo struct {
 
 // Phase is the journal of one phase.
 type Phase struct {
-	Name     string         `json:"name"`
-	Func     string         `json:"func"`
-	State    State          `json:"state"`
-	Started  *time.Time     `json:"started,omitempty"`
-	Ended    *time.Time     `json:"ended,omitempty"`
-	Attempts int            `json:"attempts,omitempty"`
+	Name     string     `json:"name"`
+	Func     string     `json:"func"`
+	State    State      `json:"state"`
+	Started  *time.Time `json:"started,omitempty"`
+	Ended    *time.Time `json:"ended,omitempty"`
+	Attempts int        `json:"attempts,omitempty"`
+	// Evictions are those attempts that ended because the runner pod was told to go; the others that did not finish are crashes.
+	Evictions int `json:"evictions,omitempty"`
+
 	Output   map[string]any `json:"output,omitempty"`
 	Progress *Progress      `json:"progress,omitempty"`
 	Pods     []PodRef       `json:"pods,omitempty"`
@@ -149,6 +152,8 @@ type Undo struct {
 	Args   map[string]any `json:"args"`
 	Done   bool           `json:"done,omitempty"`
 	Failed string         `json:"failed,omitempty"`
+	// Attempts counts how often the undo was begun.
+	Attempts int `json:"attempts,omitempty"`
 }
 
 // Failure says what went wrong, for a reader at 3 a.m.

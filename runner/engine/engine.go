@@ -1,0 +1,173 @@
+// Package engine runs the phases of one action: in order, with a journal from which a successor goes on after a crash, with the
+// deferPhase whatever happens, and with undo when it went wrong. It knows functions, the record and a clock; no cluster.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"k8s.io/utils/clock"
+
+	"github.com/kubectl-kanister/kubectl-kanister/functions"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/kube"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/params"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
+)
+
+// ErrInterrupted says that the runner was told to go before the run was finished. The record is in order: a successor resumes.
+var ErrInterrupted = functions.ErrInterrupted
+
+// Engine runs one run. All members without another word are required.
+type Engine struct {
+	Input *record.Input
+	Store record.Store
+	// Lookup finds a function by its name.
+	Lookup func(name string) (functions.Func, bool)
+	Clock  clock.WithTicker
+	// Redactor learns the run's secrets as they turn up; every text for people goes through it.
+	Redactor *record.Redactor
+	// Params reads the template parameters from the cluster. now is when the run started (.Time), also after a restart.
+	Params func(ctx context.Context, now time.Time) (*params.TemplateParams, error)
+	// Objects fetches the Secrets and ConfigMaps of a phase, references rendered.
+	Objects func(ctx context.Context, references map[string]blueprint.ObjectReference) (*params.Phase, error)
+
+	// Publish puts the record of a complete run beside the data; nil: nothing is put anywhere. It may be called again.
+	Publish func(ctx context.Context, r *record.Record) error
+	// Abandon ends worker pods that nobody will adopt, when their phase may not be repeated; nil: they are left to their owner.
+	Abandon func(ctx context.Context, pods []record.PodRef) error
+	// Log gets every line for people, already redacted; nil: none. It is called from several goroutines.
+	Log func(Line)
+	// Kube and Owner are handed to functions; they may be nil in tests.
+	Kube  *kube.Client
+	Owner *kube.Owner
+	// Bounds on waits; zero members have defaults.
+	Bounds Bounds
+}
+
+// Bounds are how long the engine waits, and how often it tries.
+type Bounds struct {
+	// Defer bounds the deferPhase, and Undo each step of the undo list. Both come after the run's own deadline.
+	Defer, Undo time.Duration
+	// Cleanup is how long a function may go on after its context has ended.
+	Cleanup time.Duration
+	// Patience is how long a function that may not be repeated may go on to its end when the runner is told to go;
+	// Eviction is what Cleanup is then. Both, and the last write, fit into the pod's grace period.
+	Patience, Eviction time.Duration
+	// Publish bounds the catalogue entry.
+	Publish time.Duration
+	// Attempts is how often a repeatable phase is begun before it counts as what kills the runner; DeferAttempts the same for
+	// the deferPhase and for undo steps. Together they stay below the Job's backoff limit, so that the undo is still done.
+	Attempts, DeferAttempts int
+}
+
+// Default bounds. The pod's grace period is 60 s and the Job's backoff limit 6.
+const (
+	DefaultDefer         = time.Hour
+	DefaultUndo          = 15 * time.Minute
+	DefaultCleanup       = 2 * time.Minute
+	DefaultPatience      = 25 * time.Second
+	DefaultEviction      = 10 * time.Second
+	DefaultPublish       = 2 * time.Minute
+	DefaultAttempts      = 3
+	DefaultDeferAttempts = 2
+
+	progressEvery = time.Second
+	lastWrite     = 15 * time.Second
+)
+
+func (b Bounds) orDefaults() Bounds {
+	for _, d := range []struct {
+		value    *time.Duration
+		fallback time.Duration
+	}{
+		{&b.Defer, DefaultDefer}, {&b.Undo, DefaultUndo}, {&b.Cleanup, DefaultCleanup}, {&b.Patience, DefaultPatience},
+		{&b.Eviction, DefaultEviction}, {&b.Publish, DefaultPublish},
+	} {
+		if *d.value == 0 {
+			*d.value = d.fallback
+		}
+	}
+
+	if b.Attempts == 0 {
+		b.Attempts = DefaultAttempts
+	}
+
+	if b.DeferAttempts == 0 {
+		b.DeferAttempts = DefaultDeferAttempts
+	}
+
+	return b
+}
+
+// Line is one line for people.
+type Line struct {
+	Time time.Time
+	// Phase is the running phase, or empty; Source is "pod/container" for a worker's output, empty for the runner's own words.
+	Phase, Source string
+	Warning       bool
+	Text          string
+}
+
+// Run runs the run to its end and gives its finished record, or takes it up where a predecessor left it. A finished run is left
+// alone. An error means that the run is not finished: ErrInterrupted, or the store was lost; the same call may be made again, by
+// another process. The end of ctx means that this process must go, not that the run is cancelled.
+func (e *Engine) Run(ctx context.Context) (*record.Record, error) {
+	r := &run{Engine: e, interrupt: ctx, bounds: e.Bounds.orDefaults()}
+
+	stored, err := e.Store.Load(ctx)
+
+	switch {
+	case errors.Is(err, record.ErrNotFound):
+		stored = e.fresh()
+	case err != nil:
+		return nil, fmt.Errorf("starting run %q: %w", e.Input.Run, err)
+	case stored.State.Finished():
+		return stored, nil
+	}
+
+	r.journal = newJournal(e, stored)
+
+	base, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stop(nil)
+
+	r.base, r.journal.lost = base, stop
+
+	phases, cancel := context.WithCancelCause(base)
+	defer cancel(nil)
+
+	r.phases, r.cancel, r.journal.cancel = phases, cancel, cancel
+
+	// Owned by Run: it waits for them before it returns.
+	helping, endHelp := context.WithCancel(base)
+
+	var helpers sync.WaitGroup
+
+	helpers.Go(func() { r.journal.flush(helping) })
+	helpers.Go(func() { r.awaitCancel(helping) })
+	helpers.Go(func() { r.awaitInterrupt(helping, stop) })
+
+	defer helpers.Wait()
+	defer endHelp()
+
+	return r.run()
+}
+
+// fresh is the record of a run that nobody has written a record for.
+func (e *Engine) fresh() *record.Record {
+	in := e.Input
+	r := &record.Record{
+		SchemaVersion: record.SchemaVersion, Run: in.Run, Namespace: in.Namespace, Action: in.Action,
+		Blueprint: record.BlueprintInfo{Name: in.Blueprint.Name, Source: in.BlueprintSource},
+		Target:    in.Target, State: record.Pending, Created: e.Clock.Now().UTC(), From: in.From,
+	}
+
+	if in.Profile != nil {
+		r.Profile = in.Profile.Name
+	}
+
+	return r
+}

@@ -1,0 +1,234 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	"github.com/kubectl-kanister/kubectl-kanister/runner/params"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
+)
+
+// readParams reads the template parameters, or takes those parts of them from the record that must not change in a run's life.
+func (r *run) readParams() error {
+	var (
+		started time.Time
+		origin  *record.TargetSnapshot
+		resumed bool
+	)
+
+	r.journal.read(func(rec *record.Record) {
+		started, origin = *rec.Started, rec.Origin
+		resumed = begun(rec)
+	})
+
+	res := r.guard(call{parent: r.phases, deadline: r.deadline(), limit: r.limit(), do: func(ctx context.Context) (any, error) {
+		return r.Engine.Params(ctx, started)
+	}})
+	if res.err != nil {
+		// The deferPhase may still have something to clean up; it gets what the input alone tells.
+		r.params = r.inputParams(started)
+		restore(r.params, origin)
+
+		res.err = fmt.Errorf("reading the parameters of the run: %w", res.err)
+
+		return r.launchEnded(record.ReasonParameters, res)
+	}
+
+	read, _ := res.value.(*params.TemplateParams)
+	r.params = read
+	if r.params.Phases == nil {
+		r.params.Phases = map[string]*params.Phase{}
+	}
+
+	for _, secret := range read.Secrets {
+		r.Redactor.AddData(secret.Data)
+	}
+
+	if resumed && origin != nil {
+		restore(r.params, origin)
+
+		return nil
+	}
+
+	snapshot, err := snapshotOf(read)
+	if err != nil {
+		return r.launchFailed(record.ReasonParameters, "", "", err)
+	}
+
+	// Stored with the first phase's start, before anything is changed.
+	r.journal.change(func(rec *record.Record) { rec.Origin = snapshot })
+
+	return nil
+}
+
+// begun tells whether any phase was ever started.
+func begun(rec *record.Record) bool {
+	for i := range rec.Phases {
+		if rec.Phases[i].Started != nil {
+			return true
+		}
+	}
+
+	return false
+}
+
+// inputParams are the parameters as far as the input tells them.
+func (r *run) inputParams(started time.Time) *params.TemplateParams {
+	in := r.Input
+
+	return &params.TemplateParams{
+		ArtifactsIn: in.Artifacts, Time: started.UTC().Format(time.RFC3339Nano), Profile: in.Profile.Params(), Options: in.Options,
+		Phases: map[string]*params.Phase{}, PodOverride: in.PodOverride, PodLabels: in.PodLabels, PodAnnotations: in.PodAnnotations,
+	}
+}
+
+// snapshotOf keeps what a successor must not read again.
+func snapshotOf(p *params.TemplateParams) (*record.TargetSnapshot, error) {
+	s := &record.TargetSnapshot{}
+
+	switch {
+	case p.Deployment != nil:
+		s.Workload = (*params.WorkloadParams)(p.Deployment)
+	case p.StatefulSet != nil:
+		s.Workload = (*params.WorkloadParams)(p.StatefulSet)
+	case p.DeploymentConfig != nil:
+		s.Workload = (*params.WorkloadParams)(p.DeploymentConfig)
+	}
+
+	if kind, _ := p.Object["kind"].(string); p.Object == nil || strings.EqualFold(kind, "Secret") {
+		return s, nil
+	}
+
+	// A copy through JSON: the parameters are the templates' own, and the record only takes plain values.
+	raw, err := json.Marshal(p.Object)
+	if err != nil {
+		return nil, fmt.Errorf("storing the target for a successor: %w", err)
+	}
+
+	if err := json.Unmarshal(raw, &s.Object); err != nil {
+		return nil, fmt.Errorf("storing the target for a successor: %w", err)
+	}
+
+	if metadata, ok := s.Object["metadata"].(map[string]any); ok {
+		delete(metadata, "managedFields")
+
+		if annotations, ok := metadata["annotations"].(map[string]any); ok {
+			delete(annotations, "kubectl.kubernetes.io/last-applied-configuration")
+		}
+	}
+
+	s.Object, err = record.Normal(s.Object)
+	if err != nil {
+		return nil, fmt.Errorf("storing the target for a successor: %w", err)
+	}
+
+	return s, nil
+}
+
+// restore puts the snapshot back where templates look.
+func restore(p *params.TemplateParams, s *record.TargetSnapshot) {
+	if s == nil {
+		return
+	}
+
+	if s.Workload != nil {
+		switch {
+		case p.Deployment != nil:
+			p.Deployment = (*params.DeploymentParams)(s.Workload)
+		case p.StatefulSet != nil:
+			p.StatefulSet = (*params.StatefulSetParams)(s.Workload)
+		case p.DeploymentConfig != nil:
+			p.DeploymentConfig = (*params.DeploymentConfigParams)(s.Workload)
+		default: // the parameters could not be read: the target's kind decides
+			switch kind, _ := s.Object["kind"].(string); kind {
+			case "Deployment":
+				p.Deployment = (*params.DeploymentParams)(s.Workload)
+			case "StatefulSet":
+				p.StatefulSet = (*params.StatefulSetParams)(s.Workload)
+			case "DeploymentConfig":
+				p.DeploymentConfig = (*params.DeploymentConfigParams)(s.Workload)
+			}
+		}
+	}
+
+	if s.Object != nil {
+		p.Object = s.Object
+	}
+}
+
+// recall brings back what templates see of the phases that an earlier runner has begun. Secrets and ConfigMaps that are gone
+// meanwhile are only an error to a template that asks for them.
+func (r *run) recall() error {
+	var earlier []string
+
+	r.journal.read(func(rec *record.Record) {
+		for i := range rec.Phases {
+			if rec.Phases[i].Started != nil {
+				earlier = append(earlier, rec.Phases[i].Name)
+			}
+		}
+	})
+
+	for _, name := range earlier {
+		phase := &params.Phase{}
+
+		if references := r.objects[name]; len(references) > 0 {
+			res := r.guard(call{parent: r.phases, deadline: r.deadline(), limit: r.limit(), do: func(ctx context.Context) (any, error) {
+				return r.Objects(ctx, references)
+			}})
+
+			fetched, ok := res.value.(*params.Phase)
+
+			switch {
+			case res.err != nil && res.cause != nil:
+				return r.launchEnded(record.ReasonParameters, res)
+			case res.err != nil:
+				r.journal.warn(name, fmt.Sprintf("reading the objects of phase %q again: %v", name, res.err))
+			case ok && fetched != nil:
+				phase = fetched
+			}
+		}
+
+		r.learn(phase)
+		phase.Output = r.outputs[name]
+		r.params.Phases[name] = phase
+	}
+
+	return nil
+}
+
+// learn makes the redactor hide what a phase may read.
+func (r *run) learn(phase *params.Phase) {
+	for _, secret := range phase.Secrets {
+		r.Redactor.AddData(secret.Data)
+	}
+}
+
+// copyParams is what one call gets: it may outlive the call that the engine gave up, and must not see later phases come.
+func (r *run) copyParams() *params.TemplateParams {
+	p := *r.params
+	p.Phases = maps.Clone(r.params.Phases)
+
+	return &p
+}
+
+// deadline of the phases; zero if there is none.
+func (r *run) deadline() time.Time {
+	if r.Input.TimeoutSeconds <= 0 {
+		return time.Time{}
+	}
+
+	var started time.Time
+
+	r.journal.read(func(rec *record.Record) { started = *rec.Started })
+
+	return started.Add(time.Duration(r.Input.TimeoutSeconds) * time.Second)
+}
+
+func (r *run) limit() string {
+	return fmt.Sprintf("the run's deadline of %s", time.Duration(r.Input.TimeoutSeconds)*time.Second)
+}
