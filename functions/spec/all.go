@@ -23,3 +23,13 @@ func Lookup(name string) (Function, bool) {
 
 	return Function{}, false
 }
+
+// Must is Lookup for implementations, which know that their entry is there.
+func Must(name string) Function {
+	f, ok := Lookup(name)
+	if !ok {
+		panic("no entry for function " + name)
+	}
+
+	return f
+}
