@@ -14,6 +14,7 @@ import (
 
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/pack"
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/plan"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
 )
 
 // MayEscalate tells whether the user may grant in namespace what he does not hold, by the verbs escalate and bind.
@@ -40,8 +41,7 @@ func MayEscalate(ctx context.Context, reviewer Reviewer, namespace string) (bool
 // Manifest is what an administrator applies so that user may do all of needs, not only what is missing now: a Role of this
 // name that was applied before keeps its meaning. Names that the plan made up are left out, because the next run has others.
 func Manifest(p *plan.Plan, needs []plan.Grant, user rbacv1.Subject) ([]byte, error) {
-	name := "kanister-" + plan.RunName(p.Input.Action, p.Input.Target, user.Name)
-	name = strings.TrimRight(strings.ToLower(strings.ReplaceAll(name, ":", "-")), "-")
+	name := "kanister-" + plan.RunName(p.Input.Action, p.Input.Target, strings.ToLower(record.LabelValue(user.Name)))
 	madeUp := []string{p.Run(), pack.ClusterName(p.Run(), p.Namespace())}
 
 	byNamespace := map[string][]plan.Grant{}

@@ -15,6 +15,9 @@ import (
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
 )
 
+// AnnotationCreated is on the Job: when the plugin asked for it, by which it knows its own again.
+const AnnotationCreated = "kanister.io/created"
+
 // Facts of the runner pod that others rely on.
 const (
 	// Container is the runner's container.
@@ -63,8 +66,9 @@ func job(p *plan.Plan, o Options) *batchv1.Job {
 		spec.TTLSecondsAfterFinished = ptr.To(int32(min(o.TTL, 10*365*24*time.Hour).Seconds()))
 	}
 
+	m.Annotations = map[string]string{AnnotationCreated: o.Created.UTC().Format(time.RFC3339Nano)}
 	if o.Version != "" {
-		m.Annotations = map[string]string{"kanister.io/plugin-version": o.Version}
+		m.Annotations["kanister.io/plugin-version"] = o.Version
 	}
 
 	return &batchv1.Job{TypeMeta: metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"}, ObjectMeta: m, Spec: spec}

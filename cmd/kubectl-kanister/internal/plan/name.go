@@ -46,6 +46,10 @@ func RunName(action string, target blueprint.ObjectReference, suffix string) str
 	}
 
 	room := MaxName - len(suffix) - 1
+	if room < 1 {
+		return suffix
+	}
+
 	if len(base) > room {
 		base = base[:room]
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	batchv1 "k8s.io/api/batch/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -28,7 +29,7 @@ func create(ctx context.Context, client kubernetes.Interface, objects *pack.Obje
 
 	created, err := client.BatchV1().Jobs(job.Namespace).Create(ctx, job, metav1.CreateOptions{})
 	if err != nil {
-		return refused("job", job.Name, job.Namespace, err)
+		return errors.Join(refused("job", job.Name, job.Namespace, err), takeBackJob(ctx, client, job, err))
 	}
 
 	objects.Own(created)
@@ -105,6 +106,30 @@ func createRest(ctx context.Context, client kubernetes.Interface, objects *pack.
 	}
 
 	return group.Wait()
+}
+
+// takeBackJob removes the Job if it was made although its creation seems to have failed: the answer was lost on its way.
+func takeBackJob(ctx context.Context, client kubernetes.Interface, job *batchv1.Job, cause error) error {
+	if answer := apierrors.APIStatus(nil); errors.As(cause, &answer) && !apierrors.IsServerTimeout(cause) && !apierrors.IsTimeout(cause) {
+		return nil // the API server has said no
+	}
+
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanup)
+	defer cancel()
+
+	made, err := client.BatchV1().Jobs(job.Namespace).Get(ctx, job.Name, metav1.GetOptions{})
+	if err == nil && made.Annotations[pack.AnnotationCreated] == job.Annotations[pack.AnnotationCreated] {
+		background := metav1.DeletePropagationBackground
+		err = client.BatchV1().Jobs(job.Namespace).Delete(ctx, job.Name, metav1.DeleteOptions{
+			PropagationPolicy: &background, Preconditions: &metav1.Preconditions{UID: &made.UID},
+		})
+	}
+
+	if ignoreGone(err) != nil {
+		return fmt.Errorf("taking back job %q, which may have been created: %w", job.Name, err)
+	}
+
+	return nil
 }
 
 // takeBack removes a run that was not let go: the Job with all it owns, the record, and what lies elsewhere. The record is
