@@ -55,13 +55,15 @@ var functions = sync.OnceValue(func() texttemplate.FuncMap {
 	return funcs
 })
 
-// FunctionNames are the names of all functions that a template may call, sorted.
-func FunctionNames() []string {
+// FunctionNames are the names of all functions that a template may call, sorted. The caller must not change them.
+func FunctionNames() []string { return functionNames() }
+
+var functionNames = sync.OnceValue(func() []string {
 	all := slices.Concat(builtins, slices.Collect(maps.Keys(functions())))
 	slices.Sort(all)
 
 	return slices.Compact(all)
-}
+})
 
 // names is what the parser wants: it looks only at the keys.
 var names = sync.OnceValue(func() map[string]any {

@@ -34,12 +34,16 @@ func (r Reference) String() string { return "." + strings.Join(r.Path, ".") }
 // References lists what text reads, in the order of the text. It follows with, range, variables and defined templates; where it
 // cannot tell what is read it says nothing, so that no false conclusion can be drawn from a reference. (The other way round, no
 // conclusion should be drawn from the absence of one but by Reads, which is careful.) The error is an *Error.
-func References(text string) ([]Reference, error) {
+func References(text string) ([]Reference, error) { return ReferencesWith(text, nil) }
+
+// ReferencesWith is References for a language that knows, beside the engine's own, other functions than the templates of
+// arguments; nil means theirs.
+func ReferencesWith(text string, functions []string) ([]Reference, error) {
 	if !IsTemplate(text) {
 		return nil, nil
 	}
 
-	trees, err := parseTrees(text)
+	trees, err := parseTreesWith(text, functions)
 	if err != nil {
 		return nil, err
 	}

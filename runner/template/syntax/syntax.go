@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template/parse"
@@ -75,14 +76,27 @@ func Parse(text string) error {
 }
 
 // parseTrees parses text into its main tree, under Name, and the templates that it defines.
-func parseTrees(text string) (map[string]*parse.Tree, error) {
+func parseTrees(text string) (map[string]*parse.Tree, error) { return parseTreesWith(text, nil) }
+
+// parseTreesWith is parseTrees with other functions; nil means those of arguments.
+func parseTreesWith(text string, functions []string) (map[string]*parse.Tree, error) {
 	if len(text) > MaxText {
 		return nil, &Error{Message: fmt.Sprintf("the template has %d bytes; at most %d are rendered", len(text), MaxText)}
 	}
 
-	trees, err := parse.Parse(Name, text, "", "", names())
+	known, all := FunctionNames(), names()
+
+	if functions != nil {
+		known, all = slices.Concat(builtins, functions), map[string]any{}
+		for _, name := range known {
+			all[name] = struct{}{}
+		}
+	}
+
+	// Parsing recurses; the depth is bounded by the length of the text.
+	trees, err := parse.Parse(Name, text, "", "", all)
 	if err != nil {
-		return nil, parseError(text, err)
+		return nil, parseError(text, err, known)
 	}
 
 	return trees, nil
@@ -94,7 +108,7 @@ var (
 )
 
 // parseError turns the parser's error into ours: with a column and a suggestion, where they can be found.
-func parseError(text string, err error) error {
+func parseError(text string, err error, functions []string) error {
 	out := &Error{Message: err.Error(), Cause: err}
 
 	if m := parsePosition.FindStringSubmatch(strings.ReplaceAll(err.Error(), "\n", " ")); m != nil {
@@ -105,7 +119,7 @@ func parseError(text string, err error) error {
 	if m := unknownFunction.FindStringSubmatch(out.Message); m != nil {
 		name := m[1]
 		out.Message = fmt.Sprintf("the template language has no function %q", name)
-		out.Suggestion = suggest.Nearest(name, FunctionNames())
+		out.Suggestion = suggest.Nearest(name, functions)
 
 		if line := lineOf(text, out.Line); line != "" {
 			if at := regexp.MustCompile(`\b` + regexp.QuoteMeta(name) + `\b`).FindStringIndex(line); at != nil {
