@@ -1,9 +1,9 @@
 // Command backends runs object stores in the test cluster.
 //
-//	backends up [--bucket NAME]...    deploy, wait until ready, print access
-//	backends env                      print access again
+//	backends up [--kind s3|gcs] [--bucket NAME]...    deploy, wait until ready, print access
+//	backends env [--kind s3|gcs]                      print access again
 //	backends bucket create|delete NAME
-//	backends down                     remove all, with the data
+//	backends down                                     remove all of them, with the data
 //
 // Access is printed as shell assignments (eval "$(backends env)") or as JSON with -o json.
 package main
@@ -16,14 +16,16 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 
+	"github.com/kubectl-kanister/kubectl-kanister/hack/backends/deploy"
+	"github.com/kubectl-kanister/kubectl-kanister/hack/backends/gcs"
 	"github.com/kubectl-kanister/kubectl-kanister/hack/backends/s3"
 	"github.com/kubectl-kanister/kubectl-kanister/hack/binaries"
 )
@@ -39,9 +41,18 @@ func main() {
 	}
 }
 
+// backend is one kind of object store.
+type backend interface {
+	Up(ctx context.Context) error
+	Access(ctx context.Context) (deploy.Access, error)
+	CreateBucket(ctx context.Context, bucket string) error
+	DeleteBucket(ctx context.Context, bucket string) error
+}
+
 type options struct {
 	kubeconfig string
 	output     string
+	kind       string
 	buckets    []string
 }
 
@@ -49,30 +60,35 @@ func command() *cobra.Command {
 	var o options
 	root := &cobra.Command{Use: "backends", Short: "Object stores in the test cluster", SilenceUsage: true, SilenceErrors: true}
 	root.PersistentFlags().StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file; $KUBECONFIG or the usual one when empty")
+	root.PersistentFlags().StringVar(&o.kind, "kind", "s3", "which object store: s3 or gcs")
 	root.PersistentFlags().StringVarP(&o.output, "output", "o", "env", "how to print access: env or json")
 
-	up := o.verb("up", "Deploy the S3 server, wait until it is ready and print access", func(cmd *cobra.Command, s *s3.Server, _ []string) error {
-		if err := s.Up(cmd.Context()); err != nil {
+	up := o.verb("up", "Deploy an object store, wait until it is ready and print access", func(cmd *cobra.Command, b backend, _ []string) error {
+		if err := b.Up(cmd.Context()); err != nil {
 			return err
 		}
-		for _, b := range o.buckets {
-			if err := s.CreateBucket(cmd.Context(), b); err != nil {
+		for _, name := range o.buckets {
+			if err := b.CreateBucket(cmd.Context(), name); err != nil {
 				return err
 			}
 		}
-		return o.print(cmd, s)
+		return o.print(cmd, b)
 	})
 	up.Flags().StringArrayVar(&o.buckets, "bucket", nil, "bucket to create; may be repeated")
-	env := o.verb("env", "Print access to the S3 server", func(cmd *cobra.Command, s *s3.Server, _ []string) error { return o.print(cmd, s) })
-	down := o.verb("down", "Remove the S3 server with its data", func(cmd *cobra.Command, s *s3.Server, _ []string) error {
-		return s.Down(cmd.Context())
-	})
+	env := o.verb("env", "Print access to an object store", func(cmd *cobra.Command, b backend, _ []string) error { return o.print(cmd, b) })
+	down := &cobra.Command{Use: "down", Short: "Remove all object stores with their data", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		cluster, err := o.cluster()
+		if err != nil {
+			return err
+		}
+		return cluster.Down(cmd.Context())
+	}}
 	bucket := &cobra.Command{Use: "bucket", Short: "Create and delete buckets"}
-	create := o.verb("create NAME", "Create a bucket", func(cmd *cobra.Command, s *s3.Server, args []string) error {
-		return s.CreateBucket(cmd.Context(), args[0])
+	create := o.verb("create NAME", "Create a bucket", func(cmd *cobra.Command, b backend, args []string) error {
+		return b.CreateBucket(cmd.Context(), args[0])
 	})
-	remove := o.verb("delete NAME", "Delete a bucket and all that is in it", func(cmd *cobra.Command, s *s3.Server, args []string) error {
-		return s.DeleteBucket(cmd.Context(), args[0])
+	remove := o.verb("delete NAME", "Delete a bucket and all that is in it", func(cmd *cobra.Command, b backend, args []string) error {
+		return b.DeleteBucket(cmd.Context(), args[0])
 	})
 	create.Args, remove.Args = cobra.ExactArgs(1), cobra.ExactArgs(1)
 	bucket.AddCommand(create, remove)
@@ -80,32 +96,42 @@ func command() *cobra.Command {
 	return root
 }
 
-func (o *options) verb(use, short string, run func(*cobra.Command, *s3.Server, []string) error) *cobra.Command {
+func (o *options) verb(use, short string, run func(*cobra.Command, backend, []string) error) *cobra.Command {
 	return &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, args []string) error {
-		config, err := o.config()
+		cluster, err := o.cluster()
 		if err != nil {
 			return err
 		}
-		server, err := s3.New(config)
+		b, err := choose(o.kind, cluster)
 		if err != nil {
 			return err
 		}
-		return run(cmd, server, args)
+		return run(cmd, b, args)
 	}}
 }
 
-func (o *options) config() (*rest.Config, error) {
+func choose(kind string, cluster *deploy.Cluster) (backend, error) {
+	switch kind {
+	case "s3":
+		return s3.New(cluster)
+	case "gcs":
+		return gcs.New(cluster)
+	}
+	return nil, fmt.Errorf("there is no kind %q: there are s3 and gcs", kind)
+}
+
+func (o *options) cluster() (*deploy.Cluster, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = o.kubeconfig
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
 	if err != nil {
 		return nil, fmt.Errorf("reading kubeconfig: %w", err)
 	}
-	return config, nil
+	return deploy.New(config)
 }
 
-func (o *options) print(cmd *cobra.Command, s *s3.Server) error {
-	access, err := s.Access(cmd.Context())
+func (o *options) print(cmd *cobra.Command, b backend) error {
+	access, err := b.Access(cmd.Context())
 	if err != nil {
 		return err
 	}
@@ -113,31 +139,39 @@ func (o *options) print(cmd *cobra.Command, s *s3.Server) error {
 	if err != nil {
 		return err
 	}
-	caFile := filepath.Join(cache, "backends", "s3-ca.crt")
+	caFile := filepath.Join(cache, "backends", o.kind+"-ca.crt")
 	if err := os.MkdirAll(filepath.Dir(caFile), 0o755); err != nil {
 		return fmt.Errorf("writing certificate authority: %w", err)
 	}
-	if err := os.WriteFile(caFile, []byte(access.CA), 0o644); err != nil {
+	if err := os.WriteFile(caFile, []byte(access.Authority()), 0o644); err != nil {
 		return fmt.Errorf("writing certificate authority: %w", err)
 	}
-	return write(cmd.OutOrStdout(), o.output, access, caFile)
+	return write(cmd.OutOrStdout(), o.output, o.kind, access, caFile)
 }
 
-// write prints access; caFile has its CA.
-func write(out io.Writer, format string, a s3.Access, caFile string) error {
+// write prints access to a kind of store; caFile has its authority.
+func write(out io.Writer, format, kind string, a deploy.Access, caFile string) error {
 	switch format {
 	case "json":
+		fields := map[string]any{}
+		data, err := json.Marshal(a)
+		if err == nil {
+			err = json.Unmarshal(data, &fields)
+		}
+		if err != nil {
+			return fmt.Errorf("printing access: %w", err)
+		}
+		fields["caFile"] = caFile
 		e := json.NewEncoder(out)
 		e.SetIndent("", "  ")
-		return e.Encode(struct {
-			s3.Access
-			CAFile string `json:"caFile"`
-		}{a, caFile})
+		return e.Encode(fields)
 	case "env":
-		_, err := fmt.Fprintf(out, "export S3_ENDPOINT='%s'\nexport S3_PLAIN_ENDPOINT='%s'\nexport S3_HOST_ENDPOINT='%s'\nexport S3_REGION='%s'\n"+
-			"export S3_CA_FILE='%s'\nexport AWS_ACCESS_KEY_ID='%s'\nexport AWS_SECRET_ACCESS_KEY='%s'\n",
-			a.Endpoint, a.PlainEndpoint, a.HostEndpoint, a.Region, caFile, a.AccessKey, a.SecretKey)
-		return err
+		for _, v := range append(a.Vars(), [2]string{strings.ToUpper(kind) + "_CA_FILE", caFile}) {
+			if _, err := fmt.Fprintf(out, "export %s='%s'\n", v[0], v[1]); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	return fmt.Errorf("printing access: output %q is neither env nor json", format)
 }

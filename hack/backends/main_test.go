@@ -16,7 +16,7 @@ var access = s3.Access{
 
 func TestEnvIsForShells(t *testing.T) {
 	var b strings.Builder
-	if err := write(&b, "env", access, "/a b/ca.crt"); err != nil {
+	if err := write(&b, "env", "s3", access, "/a b/ca.crt"); err != nil {
 		t.Fatal(err)
 	}
 	out, err := exec.Command("bash", "-euc", b.String()+`printf '%s|' "$S3_ENDPOINT" "$S3_CA_FILE" "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY"`).CombinedOutput()
@@ -27,7 +27,7 @@ func TestEnvIsForShells(t *testing.T) {
 
 func TestJSON(t *testing.T) {
 	var b strings.Builder
-	if err := write(&b, "json", access, "/ca.crt"); err != nil {
+	if err := write(&b, "json", "s3", access, "/ca.crt"); err != nil {
 		t.Fatal(err)
 	}
 	var got map[string]string
@@ -43,7 +43,7 @@ func TestJSON(t *testing.T) {
 
 func TestOtherOutputIsRefused(t *testing.T) {
 	var b strings.Builder
-	if err := write(&b, "yaml", access, ""); err == nil || !strings.Contains(err.Error(), `"yaml"`) || b.Len() != 0 {
+	if err := write(&b, "yaml", "s3", access, ""); err == nil || !strings.Contains(err.Error(), `"yaml"`) || b.Len() != 0 {
 		t.Errorf("error = %v, output %q, want a refusal that names the format and no keys", err, b.String())
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
 
@@ -14,10 +13,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/tools/portforward"
-	"k8s.io/client-go/transport/spdy"
 )
 
 // CreateBucket makes a bucket unless the server has it.
@@ -58,11 +53,11 @@ func (s *Server) DeleteBucket(ctx context.Context, bucket string) error {
 
 // withClient calls do with a client that reaches the server through the API server, as any kubectl can.
 func (s *Server) withClient(ctx context.Context, do func(*s3.Client) error) error {
-	access, err := s.Access(ctx)
+	access, err := s.access(ctx)
 	if err != nil {
 		return err
 	}
-	port, stop, err := s.forward(ctx)
+	port, stop, err := s.cluster.Forward(ctx, s.spec, tlsPort)
 	if err != nil {
 		return err
 	}
@@ -78,50 +73,4 @@ func (s *Server) withClient(ctx context.Context, do func(*s3.Client) error) erro
 		Credentials:  credentials.NewStaticCredentialsProvider(access.AccessKey, access.SecretKey, ""),
 		HTTPClient:   &http.Client{Transport: transport, Timeout: time.Minute},
 	}))
-}
-
-// forward opens a local port to the TLS port of the running pod, until stop is called.
-func (s *Server) forward(ctx context.Context) (port uint16, stop func(), err error) {
-	pods, err := s.client.CoreV1().Pods(Namespace).List(ctx, metav1.ListOptions{LabelSelector: "app=" + name, FieldSelector: "status.phase=Running"})
-	if err != nil {
-		return 0, nil, fmt.Errorf("finding pod of S3 server: %w", err)
-	}
-	var pod *corev1.Pod
-	for i := range pods.Items {
-		if pods.Items[i].DeletionTimestamp == nil {
-			pod = &pods.Items[i]
-		}
-	}
-	if pod == nil {
-		return 0, nil, errors.New("finding pod of S3 server: none is running: run backends up")
-	}
-	round, upgrader, err := spdy.RoundTripperFor(s.config)
-	if err != nil {
-		return 0, nil, fmt.Errorf("forwarding port: %w", err)
-	}
-	url := s.client.CoreV1().RESTClient().Post().Resource("pods").Namespace(Namespace).Name(pod.Name).SubResource("portforward").URL()
-	done, ready := make(chan struct{}), make(chan struct{})
-	dialer := spdy.NewDialer(upgrader, &http.Client{Transport: round}, http.MethodPost, url)
-	f, err := portforward.NewOnAddresses(dialer, []string{"127.0.0.1"}, []string{"0:7443"}, done, ready, io.Discard, io.Discard)
-	if err != nil {
-		return 0, nil, fmt.Errorf("forwarding port: %w", err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- f.ForwardPorts() }()
-	select {
-	case err := <-ended:
-		return 0, nil, fmt.Errorf("forwarding port to pod %q: %w", pod.Name, err)
-	case <-ctx.Done():
-		close(done)
-		<-ended
-		return 0, nil, ctx.Err()
-	case <-ready:
-	}
-	stop = func() { close(done); <-ended }
-	ports, err := f.GetPorts()
-	if err != nil {
-		stop()
-		return 0, nil, fmt.Errorf("forwarding port: %w", err)
-	}
-	return ports[0].Local, stop, nil
 }

@@ -31,7 +31,7 @@ type Image struct {
 
 // All images, in the order in which they are best built: the quick ones first.
 func All() []Image {
-	return []Image{runner, versitygw, tools, postgres}
+	return []Image{runner, versitygw, fakeGCS, tools, postgres}
 }
 
 // kitchen is where images are made.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -61,40 +62,60 @@ var versitygw = Image{
 	Name:  "versitygw",
 	About: "versitygw, an S3 server on plain files",
 	make: func(ctx context.Context, k kitchen) (string, error) {
-		p := VersityProgram
-		binary, err := p.Build(ctx, k.log)
-		if err != nil {
-			return "", err
-		}
-		tag, err := VersityTag()
-		if err != nil {
-			return "", err
-		}
-		files, err := staticRoot()
-		if err != nil {
-			return "", err
-		}
-		files = append(files, archive.File{Path: "/usr/local/bin/versitygw", Mode: 0o755, Source: binary})
-		return k.fromFiles("versitygw", tag, v1.Config{
-			User: fmt.Sprintf("%d:%d", User, User), Env: []string{searchPath, "HOME=/tmp"},
-			Entrypoint: []string{"/usr/local/bin/versitygw"}, WorkingDir: "/tmp",
-		}, files)
+		return k.fromProgram(ctx, versityProgram)
 	},
 }
 
-// VersityProgram is the server in the image of VersityTag.
-var VersityProgram = binaries.Program{
-	Name: "versitygw", Dir: "image/build/versitygw", Module: "github.com/versity/versitygw",
-	Package: "github.com/versity/versitygw/cmd/versitygw", LDFlags: "-X main.Version=VERSION",
+var fakeGCS = Image{
+	Name:  "fakegcs",
+	About: "fake-gcs-server, with the API of Google Cloud Storage",
+	make: func(ctx context.Context, k kitchen) (string, error) {
+		return k.fromProgram(ctx, fakeGCSProgram)
+	},
 }
 
-// VersityTag is the name of the image with versitygw.
-func VersityTag() (string, error) {
-	version, err := VersityProgram.Version()
+// fromProgram makes an image of one program of a pinned module.
+func (k kitchen) fromProgram(ctx context.Context, p binaries.Program) (string, error) {
+	binary, err := p.Build(ctx, k.log)
 	if err != nil {
 		return "", err
 	}
-	return "kubectl-kanister/versitygw:" + version[1:], nil
+	tag, err := programTag(p)
+	if err != nil {
+		return "", err
+	}
+	files, err := staticRoot()
+	if err != nil {
+		return "", err
+	}
+	path := "/usr/local/bin/" + p.Name
+	return k.fromFiles(p.Name, tag, v1.Config{
+		User: fmt.Sprintf("%d:%d", User, User), Env: []string{searchPath, "HOME=/tmp"}, Entrypoint: []string{path}, WorkingDir: "/tmp",
+	}, append(files, archive.File{Path: path, Mode: 0o755, Source: binary}))
+}
+
+var (
+	versityProgram = binaries.Program{
+		Name: "versitygw", Dir: "image/build/versitygw", Module: "github.com/versity/versitygw",
+		Package: "github.com/versity/versitygw/cmd/versitygw", LDFlags: "-X main.Version=VERSION",
+	}
+	fakeGCSProgram = binaries.Program{
+		Name: "fakegcs", Dir: "image/build/fakegcs", Module: "github.com/fsouza/fake-gcs-server", Package: "github.com/fsouza/fake-gcs-server",
+	}
+)
+
+// VersityTag is the name of the image with versitygw.
+func VersityTag() (string, error) { return programTag(versityProgram) }
+
+// FakeGCSTag is the name of the image with fake-gcs-server.
+func FakeGCSTag() (string, error) { return programTag(fakeGCSProgram) }
+
+func programTag(p binaries.Program) (string, error) {
+	version, err := p.Version()
+	if err != nil {
+		return "", err
+	}
+	return "kubectl-kanister/" + p.Name + ":" + strings.TrimPrefix(version, "v"), nil
 }
 
 // staticRoot is what a static binary needs around it: a user with a name, a place for temporary files and the certificates
