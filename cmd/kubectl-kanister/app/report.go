@@ -21,33 +21,54 @@ func report(out io.Writer, err error) exit.Code {
 		return exit.Done
 	}
 
-	err = code(err)
-
-	var coded *exit.Error
-	if errors.As(err, &coded) && coded.Reported {
-		return coded.Code
+	errs := split(err)
+	for i := range errs {
+		errs[i] = code(errs[i])
 	}
 
-	for i, single := range flatten(err) {
-		if i == 0 || single.Error() != "" {
-			fmt.Fprintf(out, "error: %s\n", single)
+	for _, single := range errs {
+		if coded := new(exit.Error); errors.As(single, &coded) && coded.Reported {
+			continue
+		}
+
+		fmt.Fprintf(out, "error: %s\n", single)
+
+		if hint := exit.HintOf(single); hint != "" {
+			fmt.Fprintf(out, "hint: %s\n", hint)
 		}
 	}
 
-	if hint := exit.HintOf(err); hint != "" {
-		fmt.Fprintf(out, "hint: %s\n", hint)
+	for _, single := range errs { // the first that has a code of its own decides
+		if of := exit.Of(single); of != exit.ToolFailed {
+			return of
+		}
 	}
 
-	return exit.Of(err)
+	return exit.ToolFailed
 }
 
-// flatten lists the errors of an aggregate, so that each is one line.
-func flatten(err error) []error {
-	if aggregate, ok := err.(utilerrors.Aggregate); ok { //nolint:errorlint // a wrapped aggregate has a text of its own
-		return utilerrors.Flatten(aggregate).Errors()
+// split takes joined errors apart, so that each is told by itself, or not when the user was told already. A wrapped join has a
+// text of its own and stays whole.
+func split(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // the outermost only
+	if !ok {
+		if aggregate, ok := err.(utilerrors.Aggregate); ok { //nolint:errorlint // the outermost only
+			return utilerrors.Flatten(aggregate).Errors()
+		}
+
+		return []error{err}
 	}
 
-	return []error{err}
+	if !strings.HasPrefix(fmt.Sprintf("%T", err), "*errors.") { // fmt.Errorf with several %w
+		return []error{err}
+	}
+
+	var all []error
+	for _, single := range joined.Unwrap() {
+		all = append(all, split(single)...)
+	}
+
+	return all
 }
 
 // code gives errors of libraries the code and the hint that they deserve. Those that have a code keep it.

@@ -35,7 +35,6 @@ func newOptions(streams genericiooptions.IOStreams) *cobra.Command {
 		Short:   "List the flags that all commands take",
 		Example: "  kubectl kanister options",
 		Args:    cobra.NoArgs,
-		GroupID: groupOther,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := streams.Out.Write([]byte("The following flags can be passed to any command:\n\n" + cmd.Root().PersistentFlags().FlagUsages()))
 

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/clock"
 )
@@ -19,6 +20,9 @@ type Follower struct {
 	Clock clock.Clock
 	// StartTimeout bounds the time until a runner container runs; 0: no bound.
 	StartTimeout time.Duration
+	// OnRunner, if set, is told of every state of the runner's pods, in the order they come. It is called by the goroutine that
+	// follows the run and must not block.
+	OnRunner func(Ref, *corev1.Pod)
 }
 
 // Follow follows the runs at once until each is finished or cannot be followed any more, or until ctx ends; then the Err of

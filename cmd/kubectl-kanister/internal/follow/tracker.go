@@ -296,8 +296,15 @@ func (t *tracker) onJob(_ context.Context, c change) (bool, error) {
 
 func (t *tracker) onPod(namespace string, c change) (bool, error) {
 	set := func(object runtime.Object) {
-		if pod, ok := object.(*corev1.Pod); ok {
-			t.pods[namespace][pod.Name] = pod
+		pod, ok := object.(*corev1.Pod)
+		if !ok {
+			return
+		}
+
+		t.pods[namespace][pod.Name] = pod
+
+		if t.follower.OnRunner != nil && t.isRunner(pod) {
+			t.follower.OnRunner(t.ref, pod)
 		}
 	}
 

@@ -302,3 +302,9 @@ func where(last *record.Record) string {
 
 	return " (" + string(last.State) + ")"
 }
+
+// ProgressText is what a function reported of itself, in one line; "" for nothing.
+func ProgressText(p *record.Progress) string { return strings.Join(progressParts(p), " · ") }
+
+// FailureLines are the evidence of a failure, without colours and hint.
+func FailureLines(f *record.Failure) []string { return sayer{}.failure(f) }
