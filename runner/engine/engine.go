@@ -25,6 +25,8 @@ var ErrInterrupted = functions.ErrInterrupted
 type Engine struct {
 	Input *record.Input
 	Store record.Store
+	// Pod is the name of the pod that this runner is; two runners of one run are told apart by it.
+	Pod string
 	// Lookup finds a function by its name.
 	Lookup func(name string) (functions.Func, bool)
 	Clock  clock.WithTicker
@@ -134,7 +136,7 @@ func (e *Engine) Run(ctx context.Context) (*record.Record, error) {
 	base, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)
 
-	r.base, r.journal.lost = base, stop
+	r.base, r.journal.base, r.journal.lost = base, base, stop
 
 	phases, cancel := context.WithCancelCause(base)
 	defer cancel(nil)

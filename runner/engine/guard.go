@@ -58,12 +58,16 @@ type result struct {
 	// cause is why the context ended, if it did before the call came back: errCancelled, errDeadline, errStoreLost or
 	// ErrInterrupted.
 	cause error
-	// abandoned: it did not come back at all.
-	abandoned bool
+	// abandoned: it did not come back. unmade: its time was over before it began.
+	abandoned, unmade bool
 }
 
 // guard makes the call, ends its context when it must end, catches panics, and comes back even if the call does not.
 func (r *run) guard(c call) result {
+	if cause := r.tooLate(c); cause != nil {
+		return result{err: cause, cause: cause, unmade: true}
+	}
+
 	ctx, end := context.WithCancelCause(context.WithoutCancel(c.parent))
 	defer end(nil)
 
@@ -136,6 +140,20 @@ func (r *run) guard(c call) result {
 		case <-giveUp:
 			return result{cause: cause, abandoned: true, err: fmt.Errorf("%w, and the function did not end then", cause)}
 		}
+	}
+}
+
+// tooLate is why the call must not even begin; nil: it may.
+func (r *run) tooLate(c call) error {
+	switch {
+	case c.parent.Err() != nil:
+		return context.Cause(c.parent)
+	case r.interrupt.Err() != nil:
+		return ErrInterrupted
+	case !c.deadline.IsZero() && !r.Clock.Now().Before(c.deadline):
+		return errDeadline{what: c.limit}
+	default:
+		return nil
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 // second.
 type journal struct {
 	engine *Engine
+	base   context.Context // for writes that functions ask for: the end of theirs is not the end of the journal
 	// lost is called once when the store cannot be written any more; cancel when the record was deleted.
 	lost, cancel context.CancelCauseFunc
 
@@ -233,10 +234,15 @@ func (p *phaseJournal) Undo(ctx context.Context, undo record.Undo) error {
 		return fmt.Errorf("storing undo %q: %w", undo.Key, err)
 	}
 
+	// A function whose time is over must not begin a change.
+	if err := context.Cause(ctx); err != nil {
+		return fmt.Errorf("storing undo %q: %w", undo.Key, err)
+	}
+
 	undo.Args = args
 	known := false
 
-	err = p.journal.save(ctx, func(r *record.Record) {
+	err = p.journal.save(p.journal.base, func(r *record.Record) {
 		known = slices.ContainsFunc(r.Undo, func(u record.Undo) bool { return u.Key == undo.Key })
 		if !known {
 			r.Undo = append(r.Undo, undo)
@@ -251,8 +257,8 @@ func (p *phaseJournal) Undo(ctx context.Context, undo record.Undo) error {
 	return err
 }
 
-// DropUndo implements functions.Journal.
-func (p *phaseJournal) DropUndo(ctx context.Context, key string) error {
+// DropUndo implements functions.Journal. It works after the end of a function's context, too: cleaning up is what brings back.
+func (p *phaseJournal) DropUndo(_ context.Context, key string) error {
 	if p.phase == nil || p.over.Load() {
 		return nil
 	}
@@ -266,7 +272,7 @@ func (p *phaseJournal) DropUndo(ctx context.Context, key string) error {
 		return nil
 	}
 
-	return p.journal.save(ctx, func(r *record.Record) {
+	return p.journal.save(p.journal.base, func(r *record.Record) {
 		r.Undo = slices.DeleteFunc(r.Undo, func(u record.Undo) bool { return u.Key == key })
 	})
 }

@@ -19,6 +19,13 @@ import (
 // allPhases runs the phases that are not finished, until one fails or the run is cancelled. Its error means that the run is left
 // unfinished.
 func (r *run) allPhases() error {
+	failed := false
+	r.journal.read(func(rec *record.Record) { failed = rec.Error != nil })
+
+	if failed {
+		return r.endPhases()
+	}
+
 	for i := range r.action.Phases {
 		phase := &r.action.Phases[i]
 
@@ -34,7 +41,7 @@ func (r *run) allPhases() error {
 			return r.endPhases()
 		}
 
-		if r.phases.Err() != nil && before.State == record.Pending {
+		if r.phases.Err() != nil {
 			break
 		}
 
@@ -42,6 +49,8 @@ func (r *run) allPhases() error {
 
 		if before.State == record.Running {
 			if f := r.giveUp(&before, r.bounds.Attempts); f != nil {
+				r.abandon(&before)
+
 				if err := r.endPhase(at, record.Failed, f); err != nil {
 					return err
 				}
@@ -79,15 +88,6 @@ func (r *run) giveUp(p *record.Phase, attempts int) *record.Failure {
 		if len(p.Pods) > 0 {
 			pod := p.Pods[len(p.Pods)-1]
 			f.Pod = &pod
-
-			if r.Engine.Abandon != nil {
-				res := r.guard(call{parent: r.base, deadline: r.Clock.Now().Add(r.bounds.Cleanup), limit: "the time for it", do: func(ctx context.Context) (any, error) {
-					return nil, r.Engine.Abandon(ctx, p.Pods)
-				}})
-				if res.err != nil {
-					r.journal.warn(p.Name, fmt.Sprintf("ending the pods of phase %q: %v", p.Name, res.err))
-				}
-			}
 		}
 
 		return f
@@ -99,6 +99,22 @@ func (r *run) giveUp(p *record.Phase, attempts int) *record.Failure {
 		}
 	default:
 		return nil
+	}
+}
+
+// abandon ends the worker pods of a phase that nobody looks after any more. What cannot be ended goes with its owner, the Job.
+func (r *run) abandon(p *record.Phase) {
+	if r.Engine.Abandon == nil || len(p.Pods) == 0 {
+		return
+	}
+
+	pods := slices.Clone(p.Pods)
+
+	res := r.guard(call{parent: r.base, deadline: r.Clock.Now().Add(r.bounds.Cleanup), limit: "the time for it", do: func(ctx context.Context) (any, error) {
+		return nil, r.Engine.Abandon(ctx, pods)
+	}})
+	if res.err != nil && !r.mustGo() {
+		r.journal.warn(p.Name, fmt.Sprintf("ending the pods of phase %q: %v", p.Name, res.err))
 	}
 }
 
@@ -119,6 +135,13 @@ func (r *run) onePhase(phase *blueprint.Phase, at func(*record.Record) *record.P
 	}
 
 	if res.err != nil {
+		if res.abandoned || res.unmade {
+			var left record.Phase
+
+			r.journal.read(func(rec *record.Record) { left = *at(rec) })
+			r.abandon(&left)
+		}
+
 		return false, r.phaseFailed(phase, at, res)
 	}
 
@@ -405,11 +428,21 @@ func (r *run) endPhase(at func(*record.Record) *record.Phase, state record.State
 func (r *run) endPhases() error {
 	changed := false
 
+	var left []record.Phase
+
 	r.journal.read(func(rec *record.Record) {
 		for i := range rec.Phases {
 			changed = changed || rec.Phases[i].State == record.Pending || rec.Phases[i].State == record.Running
+
+			if rec.Phases[i].State == record.Running {
+				left = append(left, rec.Phases[i])
+			}
 		}
 	})
+
+	for i := range left {
+		r.abandon(&left[i])
+	}
 
 	if !changed {
 		return r.mayGoOn()

@@ -76,9 +76,15 @@ func (r *run) begin() error {
 
 	attempt := 0
 
+	r.journal.read(func(rec *record.Record) {
+		if rec.CancelReason != "" { // an earlier runner has seen the request
+			r.cancel(errCancelled{reason: rec.CancelReason})
+		}
+	})
+
 	err := r.journal.save(r.base, func(rec *record.Record) {
 		rec.Attempts++
-		rec.State = record.Running
+		rec.State, rec.Runner = record.Running, r.Pod
 		attempt = rec.Attempts
 
 		if rec.Started == nil {
@@ -117,6 +123,10 @@ func (r *run) awaitCancel(ctx context.Context) {
 	}
 
 	r.journal.change(func(rec *record.Record) {
+		if rec.CancelReason != "" {
+			return
+		}
+
 		rec.CancelReason = reason
 		if reason == "" {
 			rec.CancelReason = "no reason given"

@@ -239,6 +239,28 @@ func (e *Encoder) Resolve(ctx context.Context, r *Record) error {
 	})
 }
 
+// Slim is r with every value of more than limit bytes spilled, for readers elsewhere.
+func (e *Encoder) Slim(ctx context.Context, r *Record, limit int) (*Record, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+
+	r = r.Clone()
+
+	err := values(r, func(_, text string) (string, error) {
+		if len(text) <= limit || IsSpilled(text) {
+			return text, nil
+		}
+
+		if err := e.spill(ctx, text); err != nil {
+			return "", err
+		}
+
+		return e.spilled[hash(text)].String(), nil
+	})
+
+	return r, err
+}
+
 // Encode gives the keys of a ConfigMap for a record without a location to spill to.
 func Encode(r *Record) (map[string]string, error) {
 	return (&Encoder{}).Encode(context.Background(), r, 0)

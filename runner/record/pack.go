@@ -28,6 +28,9 @@ const (
 	spilledMark = "\x00kanister.io/spilled:" // + SHA-256:bytes:location key; self-contained
 )
 
+// MaxValue bounds a spilled value as it lies in the location, in bytes.
+const MaxValue = 128 << 20
+
 // maxUnpacked bounds what one record may decompress to; more than any real one, less than a bomb.
 const maxUnpacked = 256 << 20
 

@@ -84,6 +84,8 @@ type Record struct {
 	Warnings []string `json:"warnings,omitempty"`
 	Events   []Event  `json:"events,omitempty"` // bounded, newest last
 	Attempts int      `json:"attempts"`         // how many runner pods have worked on it
+	// Runner is the pod that works on it now, or did last.
+	Runner string `json:"runner,omitempty"`
 	// CancelReason is set once the runner has seen AnnotationCancel.
 	CancelReason string `json:"cancelReason,omitempty"`
 	// From is the run whose artifacts this one used.

@@ -35,7 +35,7 @@ func CheckSuccession(stored, next *Record) error {
 	switch {
 	case stored == nil:
 		return nil
-	case stored.Attempts > next.Attempts:
+	case stored.Attempts > next.Attempts, stored.Attempts == next.Attempts && stored.Runner != next.Runner:
 		return ErrSuperseded
 	case stored.State.Finished():
 		return ErrFinished
