@@ -10,8 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/exit"
-	"github.com/kubectl-kanister/kubectl-kanister/functions/spec"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint/builtin"
 )
 
 // Where a blueprint came from, as the record says it.
@@ -193,7 +193,7 @@ func parse(where string, data []byte, from string) (*Blueprint, error) {
 		return nil, exit.New(exit.Usage, fmt.Errorf("reading blueprint %s: %w", where, err), "")
 	}
 
-	findings := blueprint.Validate(loaded, blueprint.Options{Functions: spec.Table()})
+	findings := blueprint.Validate(loaded, blueprint.Options{Functions: builtin.Functions()})
 	if err := findings.Err(); err != nil {
 		return nil, exit.New(exit.Usage, fmt.Errorf("checking blueprint %s: %w", where, err), "kubectl kanister validate --help")
 	}
