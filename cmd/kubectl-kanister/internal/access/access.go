@@ -167,19 +167,24 @@ func attributes(atom plan.Grant) authorizationv1.ResourceAttributes {
 
 // Words is a permission as a sentence: "create jobs.batch in namespace demo".
 func Words(g plan.Grant) string {
-	resource := g.Rule.Resources[0]
-	if group := g.Rule.APIGroups[0]; group != "" {
-		base, sub, nested := strings.Cut(resource, "/")
-		resource = base + "." + group
+	resources := make([]string, 0, len(g.Rule.Resources))
 
-		if nested {
-			resource += "/" + sub
+	for _, resource := range g.Rule.Resources {
+		if group := g.Rule.APIGroups[0]; group != "" {
+			base, sub, nested := strings.Cut(resource, "/")
+			resource = base + "." + group
+
+			if nested {
+				resource += "/" + sub
+			}
 		}
+
+		resources = append(resources, resource)
 	}
 
-	text := strings.Join(g.Rule.Verbs, ", ") + " " + resource
-	if len(g.Rule.ResourceNames) > 0 {
-		text += fmt.Sprintf(" %q", g.Rule.ResourceNames[0])
+	text := strings.Join(g.Rule.Verbs, ", ") + " " + strings.Join(resources, ", ")
+	for _, name := range g.Rule.ResourceNames {
+		text += fmt.Sprintf(" %q", name)
 	}
 
 	if g.Namespace == "" {
@@ -187,4 +192,14 @@ func Words(g plan.Grant) string {
 	}
 
 	return text + " in namespace " + g.Namespace
+}
+
+// Summary is what is missing for p, in as few lines as possible. Names that the plan made up are left out.
+func Summary(p *plan.Plan, missing []plan.Grant) []string {
+	var lines []string
+	for _, grant := range plan.Merge(anyRun(p, missing)) {
+		lines = append(lines, Words(grant))
+	}
+
+	return lines
 }

@@ -10,7 +10,7 @@ import (
 // Needs are what the user must be able to do himself to start and follow the run, and what he must hold because the run's
 // Role grants it. The Role's part is left out when an existing ServiceAccount is used.
 func Needs(p *plan.Plan) []plan.Grant {
-	needs := Own(p)
+	needs := append(Own(p), p.Reads...)
 
 	if p.ServiceAccount == "" {
 		needs = append(needs, p.Grants...)

@@ -42,20 +42,14 @@ func MayEscalate(ctx context.Context, reviewer Reviewer, namespace string) (bool
 // name that was applied before keeps its meaning. Names that the plan made up are left out, because the next run has others.
 func Manifest(p *plan.Plan, needs []plan.Grant, user rbacv1.Subject) ([]byte, error) {
 	name := "kanister-" + plan.RunName(p.Input.Action, p.Input.Target, strings.ToLower(record.LabelValue(user.Name)))
-	madeUp := []string{p.Run(), pack.ClusterName(p.Run(), p.Namespace())}
-
 	byNamespace := map[string][]plan.Grant{}
 
-	for _, need := range needs {
+	for _, need := range anyRun(p, needs) {
 		if need.Optional && need.Namespace == "" {
 			continue // nobody is asked to hand out the cluster for a convenience
 		}
 
 		need.Optional = false
-		if slices.ContainsFunc(need.Rule.ResourceNames, func(name string) bool { return slices.Contains(madeUp, name) }) {
-			need.Rule.ResourceNames = nil
-		}
-
 		byNamespace[need.Namespace] = append(byNamespace[need.Namespace], need)
 	}
 
@@ -81,6 +75,22 @@ func Manifest(p *plan.Plan, needs []plan.Grant, user rbacv1.Subject) ([]byte, er
 	}
 
 	return bytes.Join(documents, []byte("---\n")), nil
+}
+
+// anyRun leaves out of grants the names that the plan made up: the next run has others.
+func anyRun(p *plan.Plan, grants []plan.Grant) []plan.Grant {
+	madeUp := []string{p.Run(), pack.ClusterName(p.Run(), p.Namespace())}
+	out := make([]plan.Grant, 0, len(grants))
+
+	for _, grant := range grants {
+		if slices.ContainsFunc(grant.Rule.ResourceNames, func(name string) bool { return slices.Contains(madeUp, name) }) {
+			grant.Rule.ResourceNames = nil
+		}
+
+		out = append(out, grant)
+	}
+
+	return out
 }
 
 func pair(name, namespace string, grants []plan.Grant, user rbacv1.Subject) []any {

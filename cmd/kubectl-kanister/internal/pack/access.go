@@ -13,17 +13,12 @@ import (
 const rbacVersion = "rbac.authorization.k8s.io/v1"
 
 // addAccess adds a Role and its binding for every namespace of the plan, and the cluster-scoped pair if there are such grants.
-func addAccess(objects *Objects, p *plan.Plan, o Options) {
+func addAccess(objects *Objects, p *plan.Plan) {
 	subject := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: p.Run(), Namespace: p.Namespace()}}
 
 	for _, namespace := range p.Namespaces() {
-		rules := p.Rules(namespace)
-		if o.Standalone {
-			rules = append(rules, adoption(p, namespace)...)
-		}
-
 		objects.Roles = append(objects.Roles, &rbacv1.Role{
-			TypeMeta: metav1.TypeMeta{APIVersion: rbacVersion, Kind: "Role"}, ObjectMeta: meta(p, namespace), Rules: rules,
+			TypeMeta: metav1.TypeMeta{APIVersion: rbacVersion, Kind: "Role"}, ObjectMeta: meta(p, namespace), Rules: p.Rules(namespace),
 		})
 		objects.Bindings = append(objects.Bindings, &rbacv1.RoleBinding{
 			TypeMeta: metav1.TypeMeta{APIVersion: rbacVersion, Kind: "RoleBinding"}, ObjectMeta: meta(p, namespace), Subjects: subject,
@@ -50,17 +45,4 @@ func ClusterName(run, namespace string) string {
 	sum := sha256.Sum256([]byte(namespace))
 
 	return run + "-" + hex.EncodeToString(sum[:4])
-}
-
-// adoption lets the runner make its Job the owner of what was applied without one.
-func adoption(p *plan.Plan, namespace string) []rbacv1.PolicyRule {
-	named := func(group string, resources ...string) rbacv1.PolicyRule {
-		return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: resources, ResourceNames: []string{p.Run()}, Verbs: []string{"get", "patch"}}
-	}
-
-	if namespace != p.Namespace() {
-		return nil
-	}
-
-	return []rbacv1.PolicyRule{named("", "secrets", "serviceaccounts"), named(rbacv1.GroupName, "roles", "rolebindings")}
 }

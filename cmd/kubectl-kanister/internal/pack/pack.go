@@ -24,7 +24,7 @@ type Options struct {
 	// TTL is how long the finished Job, and with it everything that it owns, is kept.
 	TTL time.Duration
 	// Standalone objects are applied by somebody else (--dry-run -o yaml | kubectl apply -f -): they get no owner from us, so
-	// the runner adopts them when it starts, and is granted that.
+	// the runner adopts them when it starts. Its plan must be for that too (plan.Request).
 	Standalone bool
 }
 
@@ -70,7 +70,7 @@ func Pack(p *plan.Plan, o Options) (*Objects, error) {
 			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
 			ObjectMeta: meta(p, p.Namespace()),
 		}
-		addAccess(objects, p, o)
+		addAccess(objects, p)
 	}
 
 	return objects, nil

@@ -23,6 +23,17 @@ func runnerGrants(run, namespace string) []Grant {
 	}
 }
 
+// adoptionGrants let the runner make its Job the owner of what was applied without one.
+func adoptionGrants(run, namespace string) []Grant {
+	named := func(group string, resources ...string) Grant {
+		return Grant{Namespace: namespace, Why: "to make the Job the owner of what was applied with it", Rule: rbacv1.PolicyRule{
+			APIGroups: []string{group}, Resources: resources, ResourceNames: []string{run}, Verbs: []string{"get", "patch"},
+		}}
+	}
+
+	return []Grant{named("", "secrets", "serviceaccounts"), named(rbacv1.GroupName, "roles", "rolebindings")}
+}
+
 // targetGrants are what the template parameters of the target are made from (COMPAT §7).
 func targetGrants(target blueprint.ObjectReference) []Grant {
 	namespace := target.Namespace

@@ -32,11 +32,16 @@ func New(request Request) (*Plan, error) {
 		return nil, exit.New(exit.Usage, err, "")
 	}
 
-	b := &builder{request: request, plan: &Plan{Input: input(request, name), ServiceAccount: request.ServiceAccount}}
+	b := &builder{request: request, plan: &Plan{Input: input(request, name), ServiceAccount: request.ServiceAccount, Reads: request.Reads}}
 	b.plan.BlueprintDigest = digest(request.Blueprint.Actions)
 	b.plan.Digest = digest(withoutSecrets(b.plan.Input))
 	b.grant(runnerGrants(name, request.Namespace)...)
 	b.grant(targetGrants(request.Target)...)
+
+	if request.Standalone {
+		b.grant(adoptionGrants(name, request.Namespace)...)
+	}
+
 	b.grant(referenceGrants(request.Secrets, "secrets", "--secret", request.Namespace)...)
 	b.grant(referenceGrants(request.ConfigMaps, "configmaps", "--config-map", request.Namespace)...)
 	b.image(request.RunnerImage)

@@ -43,9 +43,13 @@ type Request struct {
 	ServiceAccount string
 	Timeout        time.Duration
 	From           string
+	// Standalone: the objects will be applied by somebody else, and the runner makes its Job their owner when it starts.
+	Standalone bool
 
 	// Params are the template parameters as far as the user could read them; nil if not at all.
 	Params *params.TemplateParams
+	// Reads are passed on to the Plan.
+	Reads []Grant
 	// Unread says what could not be read for Params and why, one line each.
 	Unread []string
 }
@@ -63,6 +67,8 @@ type Plan struct {
 	Images []string
 	// Grants are the permissions that the runner's ServiceAccount gets, sorted, without doubles.
 	Grants []Grant
+	// Reads are permissions that the user himself needs to make this plan, beyond what Grants has.
+	Reads []Grant
 	// Warnings are what the user should know before, one sentence each.
 	Warnings []string
 	// ServiceAccount is the existing one to use; empty: one is made.

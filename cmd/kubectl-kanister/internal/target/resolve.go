@@ -75,6 +75,27 @@ func Resolve(getter genericclioptions.RESTClientGetter, namespace string, enforc
 	return distinct(infos), nil
 }
 
+// Named are the targets that request spells out as TYPE/NAME or TYPE NAME…, without looking at them: for a user who may not.
+// It is empty if anything else is asked for.
+func Named(getter genericclioptions.RESTClientGetter, namespace string, request Request) []Target {
+	if request.Selector != "" || len(request.Filenames) > 0 || len(request.Args) == 0 {
+		return nil
+	}
+
+	infos, err := resource.NewBuilder(getter).
+		Unstructured().
+		NamespaceParam(namespace).DefaultNamespace().
+		ResourceTypeOrNameArgs(false, request.Args...).
+		Flatten().
+		RequireObject(false).
+		Do().Infos()
+	if err != nil {
+		return nil
+	}
+
+	return distinct(infos)
+}
+
 // distinct maps infos to targets and drops the second mention of an object.
 func distinct(infos []*resource.Info) []Target {
 	var (

@@ -19,6 +19,10 @@ import (
 // a Role that an administrator can apply. Optional permissions that the user lacks are taken out of the plans.
 func (o *Options) permitted(ctx context.Context, attempts []*attempt) error {
 	if o.DryRun == dryRunClient {
+		for _, a := range going(attempts) {
+			a.err = a.denied
+		}
+
 		return nil
 	}
 
@@ -45,9 +49,9 @@ func (o *Options) permitted(ctx context.Context, attempts []*attempt) error {
 			continue
 		}
 
-		for _, grant := range denied {
-			if words := access.Words(grant); !slices.Contains(missing, words) {
-				missing = append(missing, words)
+		for _, line := range access.Summary(a.plan, denied) {
+			if !slices.Contains(missing, line) {
+				missing = append(missing, line)
 			}
 		}
 
@@ -64,6 +68,10 @@ func (o *Options) permitted(ctx context.Context, attempts []*attempt) error {
 	}
 
 	if len(missing) == 0 {
+		for _, a := range going(attempts) {
+			a.err = a.denied // the plan has gaps, whatever the API server says of permissions
+		}
+
 		return nil
 	}
 

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"strings"
 
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/exit"
@@ -16,80 +17,91 @@ import (
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/target"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/params"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
 )
 
-// targets are what the command line names, or what --from worked on.
-func (o *Options) targets(ctx context.Context) ([]target.Target, error) {
+// targets are what the command line names, or what --from worked on. denied says that the user may not read them: they are
+// taken by their names then, so that all that he lacks can be told at once.
+func (o *Options) targets(ctx context.Context) (targets []target.Target, denied, err error) {
 	if !o.Target.Empty() {
 		targets, err := target.Resolve(o.Getter, o.namespace, o.enforced, o.Target)
+		if exit.Of(err) == exit.NotPermitted {
+			if named := target.Named(o.Getter, o.namespace, o.Target); len(named) > 0 {
+				targets, denied, err = named, err, nil
+			}
+		}
+
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 
 		if o.Name != "" && len(targets) > 1 {
-			return nil, exit.New(exit.Usage, fmt.Errorf("naming the run %q: %d targets, a name is for one", o.Name, len(targets)), "")
+			return nil, nil, exit.New(exit.Usage, fmt.Errorf("naming the run %q: %d targets, a name is for one", o.Name, len(targets)), "")
 		}
 
-		return targets, nil
+		return targets, denied, nil
 	}
 
 	from, err := o.sources.From(ctx, o.From, o.namespace, nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 
 	if from.Target.Kind == "namespace" && from.Target.Namespace == "" {
 		from.Target = target.Namespaced(from.Target.Name)
 	}
 
-	return []target.Target{{Ref: from.Target}}, nil
+	return []target.Target{{Ref: from.Target}}, nil, nil
 }
 
 // plan computes the Plan for one target. Nothing exists of it yet.
-func (o *Options) plan(ctx context.Context, t target.Target) (*plan.Plan, error) {
-	namespace := t.Namespace(o.namespace)
+func (o *Options) plan(ctx context.Context, a *attempt) error {
+	namespace := a.target.Namespace(o.namespace)
 
-	from, err := o.from(ctx, t)
+	from, err := o.from(ctx, a.target)
 	if err != nil {
-		return nil, err
+		return err
 	}
 
-	found, err := o.blueprint(ctx, t, from, namespace)
+	found, err := o.blueprint(ctx, a.target, from, namespace)
 	if err != nil {
-		return nil, err
+		return err
 	}
 
 	action, err := plan.FindAction(found.Blueprint, o.Action)
 	if err != nil {
-		return nil, err
+		return err
 	}
 
 	if err := o.fits(action, found.Name, from); err != nil {
-		return nil, err
+		return err
 	}
 
 	if o.Action == Delete && o.Target.Empty() {
-		t.Ref = deleteTarget(action, t.Ref, namespace)
+		a.target.Ref = deleteTarget(action, a.target.Ref, namespace)
 	}
 
 	request := plan.Request{
-		Name: o.Name, Suffix: o.Suffix(), Namespace: namespace, Action: o.Action, Target: t.Ref,
+		Name: o.Name, Suffix: o.Suffix(), Namespace: namespace, Action: o.Action, Target: a.target.Ref,
 		Blueprint: found.Blueprint, Source: found.Source,
 		Artifacts: merged(from, o.artifacts), Options: o.optionsFor(from), ConfigMaps: o.configs, Secrets: o.secrets,
 		PodOverride: o.override, PodLabels: o.PodLabels, PodAnnotations: o.PodAnnotations,
 		RunnerImage: o.RunnerImage, ImagePullPolicy: o.ImagePullPolicy, ServiceAccount: o.ServiceAccount,
-		Timeout: o.Deadline, Unread: found.Warnings,
+		Timeout: o.Deadline, Unread: found.Warnings, Standalone: o.DryRun != dryRunNone,
 	}
 	if from != nil {
 		request.From = from.Name
 	}
 
-	if err := o.profile(ctx, &request, action, from); err != nil {
-		return nil, err
+	if err := o.profile(ctx, &request, action, from); exit.Of(err) == exit.NotPermitted {
+		a.denied = errors.Join(a.denied, err)
+		o.withoutProfile(&request, from)
+	} else if err != nil {
+		return err
 	}
 
 	if err := o.params(ctx, &request); err != nil {
-		return nil, err
+		return err
 	}
 
 	for key := range o.options {
@@ -98,7 +110,34 @@ func (o *Options) plan(ctx context.Context, t target.Target) (*plan.Plan, error)
 		}
 	}
 
-	return plan.New(request)
+	a.plan, err = plan.New(request)
+
+	return err
+}
+
+// withoutProfile lets the plan be made, to tell all that the user lacks, although he may not read the profile. Such a plan
+// is never carried out.
+func (o *Options) withoutProfile(request *plan.Request, from *source.From) {
+	rule := rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"get"}}
+	name := o.Profile
+
+	if name == "" && from != nil {
+		name = from.Profile
+	}
+
+	namespace := request.Namespace
+	if ns, bare, found := strings.Cut(name, "/"); found {
+		namespace, name = ns, bare
+	}
+
+	if name == "" {
+		rule.Verbs = []string{"list"}
+	} else {
+		rule.ResourceNames = []string{name}
+	}
+
+	request.Profile = &record.Profile{Name: cmp.Or(name, "unknown")}
+	request.Reads = append(request.Reads, plan.Grant{Namespace: namespace, Why: "to read the profile", Rule: rule})
 }
 
 func (o *Options) from(ctx context.Context, t target.Target) (*source.From, error) {

@@ -24,24 +24,26 @@ type attempt struct {
 	target  target.Target
 	plan    *plan.Plan
 	objects *pack.Objects
-	err     error
+	// denied is what the user may not read, and left a gap in the plan: good enough to say which permissions are missing.
+	denied error
+	err    error
 }
 
 // Run plans all targets, checks, creates and follows. With several targets those that cannot be started do not hold back the
 // others, unless it is for want of permission: then nothing is started. Errors carry their exit code.
 func (o *Options) Run(ctx context.Context) error {
-	targets, err := o.targets(ctx)
+	targets, denied, err := o.targets(ctx)
 	if err != nil {
 		return err
 	}
 
 	attempts := make([]*attempt, len(targets))
 	for i, t := range targets {
-		attempts[i] = &attempt{target: t}
+		attempts[i] = &attempt{target: t, denied: denied}
 	}
 
 	o.each(attempts, func(a *attempt) {
-		a.plan, a.err = o.plan(ctx, a.target)
+		a.err = o.plan(ctx, a)
 	})
 
 	if err := ctx.Err(); err != nil {
