@@ -122,3 +122,6 @@ func quoted(name string) string {
 
 	return fmt.Sprintf("%q", name)
 }
+
+// MountPath is the directory that a filestore profile uses with these options.
+func MountPath(options ...Option) string { return apply(options).mountPath }

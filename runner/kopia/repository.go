@@ -1,0 +1,310 @@
+// Package kopia is the data mover: kopia repositories in a profile's location, written and read through kopia as a library. It is
+// the only importer of kopia. What it writes opens with kopia's own command line of the same version.
+package kopia
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/kopia/kopia/repo"
+	"github.com/kopia/kopia/repo/blob"
+	"github.com/kopia/kopia/repo/content"
+	"github.com/kopia/kopia/repo/format"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/location"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/params"
+)
+
+// PublicPassword is upstream's default encryption key: the hex SHA-256 of a word in its source (COMPAT §0.5). It protects nothing.
+const PublicPassword = "9f735e0df9a1ddc702bf0a1a7b83033f9f7153a00c29de82cedadc9957289b05"
+
+// User and Host are what repositories know us by: the same in every pod, so that maintenance has one owner and later snapshots
+// find earlier ones. With kopia's command line: --override-username and --override-hostname.
+const (
+	User = "kanister"
+	Host = "kubectl"
+)
+
+// Errors about a repository. Those of the store come as location.Error or as its SDK says: use location.Explain.
+var (
+	// ErrNoRepository: nothing was ever backed up to this prefix.
+	ErrNoRepository = errors.New("there is no repository at this prefix")
+	// ErrRestic: the prefix holds a repository of upstream's restic functions.
+	ErrRestic = errors.New("there is a restic repository, written by upstream Kanister, at this prefix; reading those is not supported yet")
+	// ErrNotFound: no snapshot has this ID or tag.
+	ErrNotFound = errors.New("no such snapshot in the repository")
+)
+
+// Options say which repository to open.
+type Options struct {
+	Profile *params.Profile
+	// Prefix as a blueprint's backupArtifactPrefix gives it: see location.ArtifactKey.
+	Prefix string
+	// Password of the repository: see Password.
+	Password string
+	// Scratch is a directory for caches and the configuration, which holds no secret; empty means the system's. What is made
+	// there is removed by Close.
+	Scratch string
+	// CacheBytes bounds the cache of file contents on disk; 0 means none, which suits writing.
+	CacheBytes int64
+	// Location are passed to location.Open: where a filestore's claim is mounted.
+	Location []location.Option
+}
+
+// Password chooses the password of a repository: the blueprint's encryptionKey, else the profile's own, else upstream's public
+// constant, and then public is true: warn about it.
+func Password(encryptionKey string, profile *params.Profile) (password string, public bool) {
+	switch {
+	case encryptionKey != "":
+		return encryptionKey, encryptionKey == PublicPassword
+	case profile != nil && profile.RepositoryPassword != "":
+		return profile.RepositoryPassword, profile.RepositoryPassword == PublicPassword
+	default:
+		return PublicPassword, true
+	}
+}
+
+// Repository is an open repository. It is not for concurrent use, except that a context given to a method may end it.
+type Repository struct {
+	rep     repo.DirectRepository
+	options Options
+	storage blob.Storage
+	scratch string
+	place   string // for messages
+	sync    func() error
+
+	mu    sync.Mutex
+	fatal error
+}
+
+// metadataCacheBytes bounds the cache of indexes and directories on disk: enough for some ten million files.
+const metadataCacheBytes = 512 << 20
+
+// Open opens a repository that must exist. A wrong password is a *location.Error with reason WrongPassword.
+func Open(ctx context.Context, options Options) (*Repository, error) {
+	r, err := prepare(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+
+	if err := r.exists(ctx); err != nil {
+		return nil, errors.Join(err, r.Close(ctx))
+	}
+
+	return r.open(ctx)
+}
+
+// OpenOrCreate opens a repository, creating it if nothing is at its prefix. It never writes over an existing one, whatever the
+// password, and of several that create at the same moment one wins and the others use its repository.
+func OpenOrCreate(ctx context.Context, options Options) (*Repository, error) {
+	r, err := prepare(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+
+	created := false
+
+	err = r.exists(ctx)
+	if errors.Is(err, ErrNoRepository) {
+		created, err = r.create(ctx)
+	}
+
+	if err != nil {
+		return nil, errors.Join(err, r.Close(ctx))
+	}
+
+	r, err = r.open(ctx)
+	if err != nil || !created {
+		return r, err
+	}
+
+	if err := r.populate(ctx); err != nil {
+		return nil, errors.Join(err, r.Close(ctx))
+	}
+
+	return r, nil
+}
+
+func prepare(ctx context.Context, options Options) (*Repository, error) {
+	if options.Profile == nil {
+		return nil, &location.Error{Op: "opening the repository", Reason: location.BadProfile, Err: errors.New("no profile was given")}
+	}
+
+	l := options.Profile.Location
+	key := location.ArtifactKey(l, options.Prefix)
+	r := &Repository{options: options, place: location.Describe(l, key)}
+
+	storage, sync, err := openStorage(ctx, options, key)
+	if err != nil {
+		return nil, r.fail("opening", err)
+	}
+
+	r.storage, r.sync = storage, sync
+
+	if r.scratch, err = os.MkdirTemp(options.Scratch, "kopia-"); err != nil {
+		return nil, errors.Join(fmt.Errorf("making a scratch directory: %w", err), storage.Close(ctx))
+	}
+
+	return r, nil
+}
+
+// exists returns nil if there is a repository, ErrNoRepository or ErrRestic if there is none, or why that cannot be told.
+func (r *Repository) exists(ctx context.Context) error {
+	_, err := r.storage.GetMetadata(ctx, format.KopiaRepositoryBlobID)
+	if err == nil || !errors.Is(err, blob.ErrBlobNotFound) {
+		return r.fail("opening", err)
+	}
+
+	// restic's repositories have an object "config" and at least one below "keys/".
+	if found, err := holdsRestic(ctx, r.options); err != nil {
+		return r.fail("opening", err)
+	} else if found {
+		return r.fail("opening", ErrRestic)
+	}
+
+	return r.fail("opening", ErrNoRepository)
+}
+
+func holdsRestic(ctx context.Context, options Options) (bool, error) {
+	store, err := location.Open(ctx, options.Profile, options.Location...)
+	if err != nil {
+		return false, err
+	}
+	defer store.Close() //nolint:errcheck // read only
+
+	root := location.ArtifactKey(options.Profile.Location, options.Prefix)
+	if _, err := store.Stat(ctx, location.Join(root, "config")); err != nil {
+		if errors.Is(err, location.ErrNotFound) {
+			return false, nil
+		}
+
+		return false, err
+	}
+
+	found := false
+	err = store.List(ctx, location.Join(root, "keys")+"/", func(location.Object) error {
+		found = true
+
+		return errStop
+	})
+
+	if errors.Is(err, errStop) {
+		err = nil
+	}
+
+	return found, err
+}
+
+var errStop = errors.New("enough")
+
+func (r *Repository) open(ctx context.Context) (*Repository, error) {
+	config := filepath.Join(r.scratch, "repository.config")
+
+	text, err := json.Marshal(repo.LocalConfig{
+		Storage:       connect(r.storage),
+		Caching:       r.caching(),
+		ClientOptions: repo.ClientOptions{Username: User, Hostname: Host, Description: r.place},
+	})
+	if err != nil {
+		return nil, r.fail("opening", err)
+	}
+
+	if err := os.WriteFile(config, text, 0o600); err != nil {
+		return nil, r.fail("opening", err)
+	}
+
+	// DisableRepositoryLog: kopia would write a log blob per session into the store.
+	opened, err := repo.Open(ctx, config, r.options.Password, &repo.Options{DisableRepositoryLog: true, DoNotWaitForUpgrade: true, OnFatalError: r.setFatal})
+	if err != nil {
+		r.options.Password = ""
+
+		return nil, errors.Join(r.fail("opening", err), r.Close(ctx))
+	}
+
+	direct, ok := opened.(repo.DirectRepository)
+	if !ok {
+		return nil, errors.Join(r.fail("opening", fmt.Errorf("kopia returned a %T", opened)), opened.Close(ctx), r.Close(ctx))
+	}
+
+	r.rep = direct
+
+	return r, nil
+}
+
+// caching keeps indexes and directories, and file contents as far as the options allow. A repository on a volume needs none.
+func (r *Repository) caching() *content.CachingOptions {
+	if r.options.Profile.Location.Type == blueprint.LocationFilestore {
+		return &content.CachingOptions{}
+	}
+
+	return &content.CachingOptions{
+		CacheDirectory:         filepath.Join(r.scratch, "cache"),
+		ContentCacheSizeBytes:  max(r.options.CacheBytes, 16<<20), // kopia crashes without any
+		MetadataCacheSizeBytes: metadataCacheBytes,
+	}
+}
+
+// Place names the repository for people and outputs: bucket/prefix/artifact (COMPAT §4.10).
+func (r *Repository) Place() string { return r.place }
+
+// Close ends all connections and removes caches. The context may be over.
+func (r *Repository) Close(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
+
+	var err error
+	if r.rep != nil {
+		err = r.rep.Close(ctx)
+	} else if r.storage != nil {
+		err = r.storage.Close(ctx)
+	}
+
+	disconnect(r.storage)
+
+	return errors.Join(err, os.RemoveAll(r.scratch))
+}
+
+func (r *Repository) setFatal(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	r.fatal = err
+}
+
+// fail gives an error its place and reason; nil stays nil.
+func (r *Repository) fail(doing string, err error) error {
+	r.mu.Lock()
+	if r.fatal != nil && err != nil {
+		err = r.fatal
+	}
+	r.mu.Unlock()
+
+	if err == nil {
+		return nil
+	}
+
+	var known *location.Error
+	if errors.As(err, &known) && known.Op != "" {
+		return err
+	}
+
+	reason, hint := location.Explain(err)
+
+	switch {
+	case errors.Is(err, format.ErrInvalidPassword):
+		reason = location.WrongPassword
+		hint = "the repository was made with another password: give the encryptionKey or the profile that it was made with; nothing was changed"
+	case errors.Is(err, ErrNoRepository), errors.Is(err, ErrNotFound):
+		reason, hint = location.NotFound, "check backupArtifactPrefix and the profile's bucket and prefix"
+	case errors.Is(err, ErrRestic):
+		reason, hint = location.BadProfile, "restore it with upstream's kanister-tools image, or choose another backupArtifactPrefix"
+	case errors.Is(err, blob.ErrBlobNotFound):
+		reason, hint = location.Corrupt, "the repository misses one of its objects: run CheckRepository, and see who deletes from the bucket (lifecycle rules?)"
+	}
+
+	return &location.Error{Op: doing + " the repository", URL: r.place, Reason: reason, Hint: hint, Err: err}
+}
