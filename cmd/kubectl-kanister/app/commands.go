@@ -6,7 +6,11 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/verb/action"
+	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/verb/blueprint"
+	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/verb/function"
+	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/verb/profile"
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/verb/runs"
+	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/verb/version"
 )
 
 // addCommands adds all commands, by group.
@@ -32,7 +36,12 @@ func addCommands(root *cobra.Command, getter genericclioptions.RESTClientGetter,
 		runs.NewCmdCancel(getter, streams),
 		runs.NewCmdForget(getter, streams),
 	)
-	add(groupOther, newOptions(streams))
+	add(groupSetup,
+		profile.NewCmd(getter, streams),
+		blueprint.NewCmdValidate(streams),
+		newExplain(streams),
+	)
+	add(groupOther, version.NewCmd(getter, streams), newOptions(streams))
 	root.AddCommand(topics()...)
 }
 
@@ -52,7 +61,22 @@ always a List, whatever the number of items.`,
 	cmd.AddCommand(
 		runs.NewCmdGetRuns(getter, streams),
 		runs.NewCmdGetBackups(getter, streams),
+		profile.NewCmdGet(getter, streams),
+		blueprint.NewCmdGet(getter, streams),
+		function.NewCmdGet(streams),
 	)
+
+	return cmd
+}
+
+// newExplain is `explain`.
+func newExplain(streams genericiooptions.IOStreams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "explain function NAME...",
+		Short:   "Explain Kanister Functions",
+		Example: `  kubectl kanister explain function KubeTask`,
+	}
+	cmd.AddCommand(function.NewCmdExplain(streams))
 
 	return cmd
 }

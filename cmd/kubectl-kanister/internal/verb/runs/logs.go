@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -27,13 +28,12 @@ import (
 type LogsOptions struct {
 	genericiooptions.IOStreams
 
-	Getter     genericclioptions.RESTClientGetter
-	Session    *session.Session
-	Clock      clock.Clock
-	Ref        follow.Ref
-	Follow     bool
-	Phase      string
-	Timestamps bool
+	Getter  genericclioptions.RESTClientGetter
+	Session *session.Session
+	Clock   clock.Clock
+	Ref     follow.Ref
+	Follow  bool
+	Phase   string
 }
 
 // NewCmdLogs is `logs`.
@@ -67,7 +67,6 @@ EXIT STATUS
 	}
 	cmd.Flags().BoolVarP(&o.Follow, "follow", "f", false, "Go on until the run is finished")
 	cmd.Flags().StringVar(&o.Phase, "phase", "", "Only lines of this phase")
-	cmd.Flags().BoolVar(&o.Timestamps, "timestamps", false, "Print the time before each line")
 
 	return cmd
 }
@@ -236,7 +235,7 @@ func (o *LogsOptions) follow(ctx context.Context) error {
 
 func (o *LogsOptions) tail(pod string) *tail {
 	return &tail{
-		clock: o.Clock, stamps: o.Timestamps, out: phaseFilter(o.Out, o.Phase),
+		clock: o.Clock, out: phaseFilter(o.Out, o.Phase),
 		open: func(ctx context.Context, options *corev1.PodLogOptions) (io.ReadCloser, error) {
 			options.Container = follow.RunnerContainer
 
@@ -246,25 +245,22 @@ func (o *LogsOptions) tail(pod string) *tail {
 	}
 }
 
-// phaseFilter passes on the lines of one phase; a runner's line begins with the phase in brackets, "[copy] …" or
-// "[copy pod/container] …". A line without brackets belongs to the one before it.
-func phaseFilter(out io.Writer, phase string) func(stamp, line string) error {
+// runnerLine is the head of a runner's line: "TIME [copy] …", "TIME [copy pod/container] …", "TIME ! [copy] …" for warnings.
+var runnerLine = regexp.MustCompile(`^\S+ (?:! )?\[([^\] ]+)[^\]]*\] `)
+
+// phaseFilter passes on the lines of one phase. A line without a head belongs to the one before it.
+func phaseFilter(out io.Writer, phase string) func(line string) error {
 	inside := phase == ""
 
-	return func(stamp, line string) error {
-		if head, found := strings.CutPrefix(line, "["); phase != "" && found {
-			if word, _, closed := strings.Cut(head, "]"); closed {
-				name, _, _ := strings.Cut(word, " ")
-				inside = name == phase
+	return func(line string) error {
+		if phase != "" {
+			if head := runnerLine.FindStringSubmatch(line); head != nil {
+				inside = head[1] == phase
 			}
 		}
 
 		if !inside {
 			return nil
-		}
-
-		if stamp != "" {
-			line = stamp + " " + line
 		}
 
 		_, err := io.WriteString(out, line+"\n")

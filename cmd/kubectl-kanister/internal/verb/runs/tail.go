@@ -18,11 +18,10 @@ import (
 // tail prints one container's log. When the stream breaks it is opened again from the second of the last printed line, and
 // what was printed is passed over: no line is lost, none is printed twice.
 type tail struct {
-	open   func(context.Context, *corev1.PodLogOptions) (io.ReadCloser, error)
-	out    func(stamp, line string) error
-	clock  clock.Clock
-	stamps bool
-	what   string
+	open  func(context.Context, *corev1.PodLogOptions) (io.ReadCloser, error)
+	out   func(line string) error
+	clock clock.Clock
+	what  string
 
 	last  time.Time // timestamp of the last printed line
 	equal int       // how many printed lines have that timestamp
@@ -128,7 +127,7 @@ func (t *tail) line(text string, seen *int) error {
 
 	at, err := time.Parse(time.RFC3339Nano, stamp)
 	if err != nil { // not from the kubelet: "unable to retrieve container logs …"
-		stamp, line = "", text
+		line = text
 	} else {
 		switch {
 		case at.Before(t.last):
@@ -144,11 +143,7 @@ func (t *tail) line(text string, seen *int) error {
 		}
 	}
 
-	if !t.stamps {
-		stamp = ""
-	}
-
-	if err := t.out(stamp, line); err != nil {
+	if err := t.out(line); err != nil {
 		return fmt.Errorf("%w: %w", errWrite, err)
 	}
 
