@@ -61,7 +61,9 @@ func (o *Options) Complete(_ *cobra.Command, args []string) error {
 		o.sources = source.New(o.client, o.dynamic, o.In)
 	}
 
-	o.mode, err = o.UI.Mode(o.IOStreams)
+	if o.Mode == "" {
+		o.Mode, err = o.UI.Mode(o.IOStreams)
+	}
 
 	return exit.New(exit.Usage, err, "")
 }

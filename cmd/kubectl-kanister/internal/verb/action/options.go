@@ -70,6 +70,8 @@ type Options struct {
 	PodLabels       map[string]string
 	PodAnnotations  map[string]string
 	UI              ui.Flags
+	// Mode beats the flag of UI if it is set.
+	Mode ui.Mode
 
 	// Now and Suffix are injected by tests.
 	Now    func() time.Time
@@ -85,7 +87,6 @@ type Options struct {
 	configs   map[string]blueprint.ObjectReference
 	secrets   map[string]blueprint.ObjectReference
 	override  map[string]any
-	mode      ui.Mode
 }
 
 // NewOptions are the defaults. environ is os.LookupEnv.

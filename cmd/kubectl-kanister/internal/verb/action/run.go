@@ -14,6 +14,7 @@ import (
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/release"
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/target"
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/ui"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
 )
 
 // parallel runs are planned and created at a time.
@@ -42,16 +43,34 @@ func (o *Options) Run(ctx context.Context) error {
 		attempts[i] = &attempt{target: t, denied: denied}
 	}
 
+	_, err = o.execute(ctx, attempts)
+
+	return err
+}
+
+// Single is Run for one target that is not looked up, after Complete and Validate. The result is that of following; it is
+// zero when err says that nothing was started.
+func (o *Options) Single(ctx context.Context, ref blueprint.ObjectReference) (follow.Result, error) {
+	results, err := o.execute(ctx, []*attempt{{target: target.Target{Ref: ref}}})
+	if len(results) == 0 {
+		return follow.Result{}, err
+	}
+
+	return results[0], err
+}
+
+// execute is all that happens to targets that are known.
+func (o *Options) execute(ctx context.Context, attempts []*attempt) ([]follow.Result, error) {
 	o.each(attempts, func(a *attempt) {
 		a.err = o.plan(ctx, a)
 	})
 
-	if err := ctx.Err(); err != nil {
-		return exit.New(exit.Interrupted, errors.New("interrupted; nothing was created"), "")
+	if ctx.Err() != nil {
+		return nil, exit.New(exit.Interrupted, errors.New("interrupted; nothing was created"), "")
 	}
 
 	if err := o.permitted(ctx, attempts); err != nil {
-		return err
+		return nil, err
 	}
 
 	o.each(attempts, func(a *attempt) {
@@ -61,14 +80,14 @@ func (o *Options) Run(ctx context.Context) error {
 	})
 
 	if o.DryRun != dryRunNone {
-		return o.dryRun(ctx, attempts)
+		return nil, o.dryRun(ctx, attempts)
 	}
 
 	return o.start(ctx, attempts)
 }
 
 // start creates what can be created and follows it.
-func (o *Options) start(ctx context.Context, attempts []*attempt) error {
+func (o *Options) start(ctx context.Context, attempts []*attempt) ([]follow.Result, error) {
 	o.each(attempts, func(a *attempt) {
 		if a.err = o.conflict(ctx, a.plan); a.err == nil {
 			a.err = create(ctx, o.client, a.objects)
@@ -79,7 +98,7 @@ func (o *Options) start(ctx context.Context, attempts []*attempt) error {
 	started := going(attempts)
 
 	if len(started) == 0 {
-		return failed
+		return nil, failed
 	}
 
 	refs := make([]follow.Ref, 0, len(started))
@@ -93,18 +112,35 @@ func (o *Options) start(ctx context.Context, attempts []*attempt) error {
 	}
 
 	if o.Detach {
-		return errors.Join(o.detached(ctx, refs, started), failed)
+		return nil, errors.Join(failed, o.detached(ctx, refs, started))
 	}
 
 	results, err := ui.Follow(ctx, o.following(started), refs...)
 
-	return o.finish(ctx, started, results, errors.Join(err, failed), exit.Of(err))
+	return results, o.finish(ctx, started, results, errors.Join(o.overall(failed, err), err), exit.Of(err))
+}
+
+// overall is the error for the targets that could not be started, with the code of the whole: some have failed, whatever
+// became of the others, unless we were interrupted or the others go on.
+func (o *Options) overall(failed, followed error) error {
+	if failed == nil {
+		return nil
+	}
+
+	switch code := exit.Of(followed); code {
+	case exit.Interrupted, exit.StillRunning:
+		return exit.New(code, failed, exit.HintOf(failed))
+	case exit.RunFailed:
+		return exit.New(exit.RunFailed, failed, exit.HintOf(failed)) // none came to a good end
+	default:
+		return failed
+	}
 }
 
 // following are the options for the cockpit.
 func (o *Options) following(started []*attempt) ui.Options {
 	options := ui.Options{
-		Client: o.client, Streams: o.IOStreams, Mode: o.mode, Timeout: o.Timeout, StartTimeout: o.StartTimeout, Commands: ui.CommandsOf(o.Getter),
+		Client: o.client, Streams: o.IOStreams, Mode: o.Mode, Timeout: o.Timeout, StartTimeout: o.StartTimeout, Commands: ui.CommandsOf(o.Getter),
 	}
 
 	for _, a := range started {
