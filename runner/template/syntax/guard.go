@@ -89,7 +89,7 @@ func plain(args []reflect.Value) []any {
 
 // costs are steps of functions that take long whatever they are given.
 var costs = map[string]int{
-	"genPrivateKey": maxSteps / 8, "genCA": maxSteps / 16, "genSelfSignedCert": maxSteps / 16, "genSignedCert": maxSteps / 16,
+	"genPrivateKey": maxSteps / 4, "genCA": maxSteps / 16, "genSelfSignedCert": maxSteps / 16, "genSignedCert": maxSteps / 16,
 	"genCAWithKey": maxSteps / 64, "genSelfSignedCertWithKey": maxSteps / 64, "genSignedCertWithKey": maxSteps / 64,
 	"buildCustomCert": 1024, "encryptAES": 16, "decryptAES": 16,
 }

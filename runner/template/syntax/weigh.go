@@ -15,7 +15,7 @@ const (
 	maxNodes = 1 << 20
 	maxDepth = 128
 	// maxSteps bounds loops and calls together.
-	maxSteps = 2 << 20
+	maxSteps = 1 << 20
 )
 
 // LimitError says that a template was stopped because it went over a limit.
