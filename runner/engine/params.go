@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/params"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
 )
@@ -163,7 +164,11 @@ func restore(p *params.TemplateParams, s *record.TargetSnapshot) {
 // recall brings back what templates see of the phases that an earlier runner has begun. Secrets and ConfigMaps that are gone
 // meanwhile are only an error to a template that asks for them.
 func (r *run) recall() error {
-	var earlier []string
+	var (
+		earlier      []string
+		finished     map[string]any
+		deferStarted bool
+	)
 
 	r.journal.read(func(rec *record.Record) {
 		for i := range rec.Phases {
@@ -171,34 +176,60 @@ func (r *run) recall() error {
 				earlier = append(earlier, rec.Phases[i].Name)
 			}
 		}
+
+		if rec.Defer != nil && rec.Defer.State == record.Complete {
+			deferStarted, finished = true, rec.Defer.Output
+		}
 	})
 
 	for _, name := range earlier {
-		phase := &params.Phase{}
-
-		if references := r.objects[name]; len(references) > 0 {
-			res := r.guard(call{parent: r.phases, deadline: r.deadline(), limit: r.limit(), do: func(ctx context.Context) (any, error) {
-				return r.Objects(ctx, references)
-			}})
-
-			fetched, ok := res.value.(*params.Phase)
-
-			switch {
-			case res.err != nil && res.cause != nil:
-				return r.launchEnded(record.ReasonParameters, res)
-			case res.err != nil:
-				r.journal.warn(name, fmt.Sprintf("reading the objects of phase %q again: %v", name, res.err))
-			case ok && fetched != nil:
-				phase = fetched
-			}
+		phase, err := r.fetchAgain(name, r.objects[name])
+		if err != nil {
+			return err
 		}
 
-		r.learn(phase)
 		phase.Output = r.outputs[name]
 		r.params.Phases[name] = phase
 	}
 
+	if deferStarted {
+		phase, err := r.fetchAgain(r.action.DeferPhase.Name, r.deferred)
+		if err != nil {
+			return err
+		}
+
+		phase.Output = finished
+		r.params.DeferPhase = phase
+	}
+
 	return nil
+}
+
+// fetchAgain reads the objects of a phase that an earlier runner has begun. Its error ends the launch.
+func (r *run) fetchAgain(name string, references map[string]blueprint.ObjectReference) (*params.Phase, error) {
+	phase := &params.Phase{}
+	if len(references) == 0 {
+		return phase, nil
+	}
+
+	res := r.guard(call{parent: r.phases, deadline: r.deadline(), limit: r.limit(), do: func(ctx context.Context) (any, error) {
+		return r.Objects(ctx, references)
+	}})
+
+	fetched, ok := res.value.(*params.Phase)
+
+	switch {
+	case res.err != nil && res.cause != nil:
+		return nil, r.launchEnded(record.ReasonParameters, res)
+	case res.err != nil:
+		r.journal.warn(name, fmt.Sprintf("reading the objects of phase %q again: %v", name, res.err))
+	case ok && fetched != nil:
+		phase = fetched
+	}
+
+	r.learn(phase)
+
+	return phase, nil
 }
 
 // learn makes the redactor hide what a phase may read.
@@ -216,15 +247,24 @@ func (r *run) copyParams() *params.TemplateParams {
 	return &p
 }
 
-// deadline of the phases; zero if there is none.
+// deadline of the phases; zero if there is none, or if they are all over: it does not count for what comes after them.
 func (r *run) deadline() time.Time {
-	if r.Input.TimeoutSeconds <= 0 {
+	var (
+		started time.Time
+		open    bool
+	)
+
+	r.journal.read(func(rec *record.Record) {
+		started, open = *rec.Started, len(rec.Phases) == 0
+
+		for i := range rec.Phases {
+			open = open || rec.Phases[i].State == record.Pending || rec.Phases[i].State == record.Running
+		}
+	})
+
+	if r.Input.TimeoutSeconds <= 0 || !open {
 		return time.Time{}
 	}
-
-	var started time.Time
-
-	r.journal.read(func(rec *record.Record) { started = *rec.Started })
 
 	return started.Add(time.Duration(r.Input.TimeoutSeconds) * time.Second)
 }
