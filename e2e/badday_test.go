@@ -303,7 +303,7 @@ func TestBadWorkerOutOfMemory(t *testing.T) {
         name: greedy
         args:
           image: ` + toolsImage + `
-          command: [bash, -c, "echo eating; exec tail -c 2G /dev/zero"]
+          command: [bash, -c, "echo eating; x=$(yes | head -c 500000000); echo ${#x}"]
           podOverride: {containers: [{name: container, resources: {limits: {memory: 64Mi}}}]}
 `)
 	r := w.Want(3, "run", "test", "deploy/app", "--blueprint", file, "-o", "json")
