@@ -14,8 +14,16 @@ step() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
 note() { printf '%s   %s%s\n' "$dim" "$*" "$plain"; }
 good() { printf '%s   %s%s\n' "$green" "$*" "$plain"; }
 die() { printf '\n%s%s%s\n' "$red" "$*" "$plain" >&2; exit 1; }
-# show runs a command as a user would type it.
-show() { printf '%s$ %s%s\n' "$bold" "$*" "$plain"; "$@"; }
+# show prints a command as a user would type it, and runs it.
+show() {
+  local word line=''
+  for word in "$@"; do
+    if [[ "$word" =~ [^[:alnum:]_./:=@%+,-] ]]; then word="'$word'"; fi
+    line+=" $word"
+  done
+  printf '%s$%s%s\n' "$bold" "$line" "$plain"
+  "$@"
+}
 
 doing="starting" beat=""
 # heartbeat says every 15 seconds what is being done, until quiet is called: compilers and downloads are silent.
@@ -39,6 +47,12 @@ sql() { kubectl exec --namespace "$namespace" postgres-0 --container postgres --
 
 # checksum of the whole table: how many rows there are, and a digest of all in order.
 checksum() { sql "SELECT count(*) || ' rows, md5 ' || md5(string_agg(digest, '' ORDER BY id)) FROM (SELECT id, md5(orders::text) AS digest FROM orders) AS each"; }
+
+# ready waits for the pod itself: what a StatefulSet says of itself lags behind.
+ready() {
+  kubectl wait --namespace "$namespace" --for=create pod/postgres-0 --timeout=60s > /dev/null
+  kubectl wait --namespace "$namespace" --for=condition=Ready pod/postgres-0 --timeout=120s > /dev/null
+}
 
 # demo_images prints the tars of the runner and of PostgreSQL. Where there is Docker instead of Debian, Docker has the latter.
 demo_images() {
@@ -76,16 +90,18 @@ doing="building the plugin"
 make --no-print-directory -C "$root" build
 doing="starting the cluster"
 hack_run ./cluster up
-KUBECONFIG=$(hack_run ./cluster kubeconfig)
-export KUBECONFIG
+admin=$(hack_run ./cluster kubeconfig)
 prepare_path
+# A kubeconfig of the demo's own, so that its namespace is nobody else's default.
+export KUBECONFIG=$cache/demo/kubeconfig
+install -m 0600 "$admin" "$KUBECONFIG"
+kubectl config set-context --current --namespace="$namespace" > /dev/null
 doing="building the images"
 mapfile -t images < <(demo_images)
 [[ ${#images[@]} -eq 2 ]] || die "the images could not be built"
 doing="loading the images"
 hack_run ./cluster load-image "${images[@]}"
 quiet
-kubectl config set-context --current --namespace="$namespace" > /dev/null
 
 step "An application: PostgreSQL in namespace $namespace"
 doing="deploying PostgreSQL"
@@ -113,23 +129,24 @@ step "Backup"
 doing="backing up"
 show kubectl kanister backup sts/postgres
 doing="finding the backup"
-backup=$(kubectl get configmap --selector=kanister.io/run --sort-by=.metadata.creationTimestamp \
-  --output=jsonpath='{range .items[?(@.data.state=="complete")]}{.metadata.name}{"\n"}{end}' | grep '^backup-postgres' | tail -n 1) ||
-  die "there is no record of the backup"
+backup=$(kubectl kanister get backups -o name | tail -n 1)
+backup=${backup##*/}
+[[ -n "$backup" ]] || die "there is no backup, although making it succeeded"
 
 step "Disaster: the data directory is deleted"
 doing="destroying the data"
 # shellcheck disable=SC2016 # $PGDATA is the container's
 show kubectl exec postgres-0 -- bash -c 'rm -rf "$PGDATA"'
 show kubectl delete pod postgres-0 --grace-period=5
-kubectl rollout status sts/postgres --timeout=120s > /dev/null
+ready
 if lost=$(sql "SELECT count(*) FROM orders" 2>&1); then die "the rows survived the disaster: $lost"; fi
-note "$lost"
+[[ "$lost" == *'relation "orders" does not exist'* ]] || die "the disaster is not the one that was meant: $lost"
+note "PostgreSQL starts, and is empty: ${lost%%$'\n'*}"
 
 step "Restore"
 doing="restoring"
 show kubectl kanister restore --from "$backup"
-kubectl rollout status sts/postgres --timeout=120s > /dev/null
+ready
 
 step "Are all rows back?"
 doing="comparing rows"
