@@ -128,7 +128,7 @@ func TestFunctionCSISnapshotFailures(t *testing.T) {
 
 	w := NewWorld(t)
 	w.Apply(csiClaim)
-	w.Apply(strings.NewReplacer("data", "plain", "csi-btrfs", "local-path").Replace(csiClaim))
+	w.Apply(strings.NewReplacer("name: data", "name: plain", "csi-btrfs", "local-path").Replace(csiClaim))
 
 	for name, tc := range map[string]struct {
 		args   map[string]any

@@ -1,8 +1,9 @@
 // Package builtin links every built-in function into a runner: import it for its side effect.
 package builtin
 
-// One line per family of functions.
 import (
+	// One line per family of functions.
+	_ "github.com/kubectl-kanister/kubectl-kanister/functions/csi"
 	_ "github.com/kubectl-kanister/kubectl-kanister/functions/exec"
 	_ "github.com/kubectl-kanister/kubectl-kanister/functions/task"
 	_ "github.com/kubectl-kanister/kubectl-kanister/functions/workload"

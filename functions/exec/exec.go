@@ -102,19 +102,19 @@ func withTails(err error, stdout, stderr []string) error {
 	return err
 }
 
-// strict ends the command as soon as its writer fails.
+// strict ends the command as soon as its writer fails. It hides the error from the connection's own log, where the text of
+// the output does not belong.
 type strict struct {
 	writer io.Writer
 	fail   context.CancelCauseFunc
 }
 
 func (s *strict) Write(p []byte) (int, error) {
-	n, err := s.writer.Write(p)
-	if err != nil {
+	if _, err := s.writer.Write(p); err != nil {
 		s.fail(err)
 	}
 
-	return n, err
+	return len(p), nil
 }
 
 // lines is a writer that passes on whole lines, long ones in parts.

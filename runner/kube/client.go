@@ -3,6 +3,7 @@ package kube
 
 import (
 	"fmt"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/dynamic"
@@ -66,3 +67,6 @@ func (o *Owner) References(namespace string) []metav1.OwnerReference {
 
 	return []metav1.OwnerReference{o.Reference}
 }
+
+// Now is the time by the client's clock.
+func (c *Client) Now() time.Time { return c.clock().Now() }

@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/httpstream"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/remotecommand"
@@ -158,25 +159,38 @@ func (c *Client) execError(ctx context.Context, o ExecOptions, hidden bool, bega
 	return e
 }
 
-// container looks whether the container was restarted, or the pod deleted, since began. Without the right to get pods it finds nothing.
+// container looks whether the container was restarted, or the pod deleted, since began. The kubelet reports an end later than
+// the connection does, so it looks for some seconds. Without the right to get pods it finds nothing.
 func (c *Client) container(ctx context.Context, o ExecOptions, began time.Time, e *Error, where string) {
-	pod, err := c.Clientset.CoreV1().Pods(o.Namespace).Get(ctx, o.Pod, metaGet)
+	for range 6 {
+		pod, err := c.Clientset.CoreV1().Pods(o.Namespace).Get(ctx, o.Pod, metav1.GetOptions{})
 
-	switch {
-	case apierrors.IsNotFound(err):
-		e.Reason, e.Message = ReasonPodDeleted, where+" was deleted while the command ran"
+		switch {
+		case apierrors.IsNotFound(err):
+			e.Reason, e.Message = ReasonPodDeleted, where+" was deleted while the command ran"
 
-		return
-	case err != nil:
-		return
-	case pod.DeletionTimestamp != nil:
-		e.Reason, e.Message = ReasonPodDeleted, where+" is being deleted; it was while the command ran"
+			return
+		case transient(err):
+		case err != nil:
+			return
+		case pod.DeletionTimestamp != nil:
+			e.Reason, e.Message = ReasonPodDeleted, where+" is being deleted; it was while the command ran"
 
-		return
+			return
+		case ended(pod, o.Container, began, e, where):
+			return
+		}
+
+		if c.sleep(ctx, 500*time.Millisecond) != nil {
+			return
+		}
 	}
+}
 
+// ended tells whether the container has ended since began, and explains that in e.
+func ended(pod *corev1.Pod, container string, began time.Time, e *Error, where string) bool {
 	for _, status := range pod.Status.ContainerStatuses {
-		if o.Container != "" && status.Name != o.Container {
+		if container != "" && status.Name != container {
 			continue
 		}
 
@@ -193,8 +207,12 @@ func (c *Client) container(ctx context.Context, o ExecOptions, began time.Time, 
 				e.Reason = ReasonOOMKilled
 				e.Hint = "the command ran within the container's memory limit: raise that limit, or use less memory"
 			}
+
+			return true
 		}
 	}
+
+	return false
 }
 
 func first(command []string) string {

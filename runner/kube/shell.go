@@ -3,11 +3,7 @@ package kube
 import (
 	"io"
 	"strings"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
-
-var metaGet = metav1.GetOptions{}
 
 // shellName is argv[0] of the wrapper, by which its complaints are known from the command's.
 const shellName = "sh"
