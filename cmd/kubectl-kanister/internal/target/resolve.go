@@ -156,6 +156,8 @@ func explainOne(err error, namespace string, request Request) (error, exit.Code,
 		return fmt.Errorf("looking for the target %q: %w", request.String(), err), exit.NotPermitted, "log in to the cluster again"
 	case errors.As(err, &status), unreachable(err):
 		return fmt.Errorf("looking for the target %q: %w", request.String(), err), exit.ToolFailed, ""
+	case len(request.Filenames) > 0:
+		return fmt.Errorf("looking for the target %q: %w", request.String(), err), exit.Usage, ""
 	default:
 		return fmt.Errorf("looking for the target %q: %w", request.String(), err), exit.Usage,
 			"name it as kubectl does: deploy/foo, sts/foo, pvc/foo, ns/foo, or TYPE -l SELECTOR"
