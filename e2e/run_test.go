@@ -47,10 +47,10 @@ func TestRunCarriesOutputsToArtifacts(t *testing.T) {
 ` + task("first", fmt.Sprintf(output, "a", "from {{ .Deployment.Name }} {{ index .Options \"word\" }}")) +
 		task("second", `echo "talk" >&2; `+fmt.Sprintf(output, "b", "{{ .Phases.first.Output.a }}!")))
 
-	r := w.Want(0, "run", "test", "deploy/app", "--blueprint", file, "--option", "word=it's \"odd\" $(id) {{x}}", "-o", "json")
+	r := w.Want(0, "run", "test", "deploy/app", "--blueprint", file, "--option", "word=odd $(id) {{x}} =, ü", "-o", "json")
 	run := w.Finished(r)
 
-	if got := run.Artifacts["result"].KeyValue["second"]; got != `from app it's "odd" $(id) {{x}}!` {
+	if got := run.Artifacts["result"].KeyValue["second"]; got != "from app odd $(id) {{x}} =, ü!" {
 		t.Errorf("artifact = %q", got)
 	}
 
