@@ -166,12 +166,14 @@ ${bold}What to try next${plain}
   export KUBECONFIG=$KUBECONFIG PATH=$root/bin:$cache/demo:\$PATH
 
   kubectl kanister backup sts/postgres --dry-run=client -o yaml     # all that a backup creates, for a review
-  kubectl kanister describe run/$backup
+  kubectl kanister describe $backup
 
   # S3 instead of a volume: versitygw over TLS, with a certificate authority of its own
   cd $hack && go run ./cluster load-image \$(go run ./image versitygw)
   eval "\$(go run ./backends up --bucket backups)"
-  kubectl kanister profile create s3 --help
+  kubectl kanister profile create s3 offsite --bucket backups --endpoint \$S3_ENDPOINT --ca-bundle \$S3_CA_FILE
+  kubectl kanister profile check offsite
+  kubectl kanister backup sts/postgres --profile offsite
 
   # a blueprint of your own
   kubectl kanister get functions
