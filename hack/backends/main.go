@@ -28,6 +28,7 @@ import (
 	"github.com/kubectl-kanister/kubectl-kanister/hack/backends/gcs"
 	"github.com/kubectl-kanister/kubectl-kanister/hack/backends/s3"
 	"github.com/kubectl-kanister/kubectl-kanister/hack/binaries"
+	"github.com/kubectl-kanister/kubectl-kanister/hack/cluster/native"
 )
 
 func main() {
@@ -59,7 +60,7 @@ type options struct {
 func command() *cobra.Command {
 	var o options
 	root := &cobra.Command{Use: "backends", Short: "Object stores in the test cluster", SilenceUsage: true, SilenceErrors: true}
-	root.PersistentFlags().StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file; $KUBECONFIG or the usual one when empty")
+	root.PersistentFlags().StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file; $KUBECONFIG or that of the native test cluster when empty")
 	root.PersistentFlags().StringVar(&o.kind, "kind", "s3", "which object store: s3 or gcs")
 	root.PersistentFlags().StringVarP(&o.output, "output", "o", "env", "how to print access: env or json")
 
@@ -120,12 +121,18 @@ func choose(kind string, cluster *deploy.Cluster) (backend, error) {
 	return nil, fmt.Errorf("there is no kind %q: there are s3 and gcs", kind)
 }
 
+// cluster is the test cluster, never the one that the user's own kubeconfig happens to point to.
 func (o *options) cluster() (*deploy.Cluster, error) {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = o.kubeconfig
-	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
+	file := o.kubeconfig
+	if file == "" {
+		file = os.Getenv("KUBECONFIG")
+	}
+	if file == "" {
+		file = native.New().Kubeconfig()
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", file)
 	if err != nil {
-		return nil, fmt.Errorf("reading kubeconfig: %w", err)
+		return nil, fmt.Errorf("reading kubeconfig of the test cluster (is it up? go run ./cluster up): %w", err)
 	}
 	return deploy.New(config)
 }

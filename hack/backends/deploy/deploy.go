@@ -55,7 +55,7 @@ func New(config *rest.Config) (*Cluster, error) {
 type Server struct {
 	// Name of Service and Deployment. Secret NAME-tls and ConfigMap NAME-ca hold its certificate and authority.
 	Name string
-	// Manifest has the Service first, then the Deployment, as a YAML stream in which IMAGE, CERTIFICATE (a mark that changes with
+	// Manifest has the Service first, the Deployment last, as a YAML stream in which IMAGE, CERTIFICATE (a mark that changes with
 	// the certificate) and ADDRESS (the Service's) are filled in.
 	Manifest string
 	// Image of the server.
@@ -77,7 +77,7 @@ func (c *Cluster) Up(ctx context.Context, s Server) error {
 	if err != nil {
 		return err
 	}
-	service, deployment, ok := strings.Cut(s.Manifest, "\n---\n")
+	service, rest, ok := strings.Cut(s.Manifest, "\n---\n")
 	if !ok {
 		return fmt.Errorf("reading manifest of %s: it has no second document", s.Name)
 	}
@@ -101,7 +101,7 @@ func (c *Cluster) Up(ctx context.Context, s Server) error {
 		return err
 	}
 	sum := sha256.Sum256(tls.Cert)
-	filled := strings.NewReplacer("IMAGE", s.Image, "CERTIFICATE", hex.EncodeToString(sum[:8]), "ADDRESS", address).Replace(deployment)
+	filled := strings.NewReplacer("IMAGE", s.Image, "CERTIFICATE", hex.EncodeToString(sum[:8]), "ADDRESS", address).Replace(rest)
 	if err := a.Manifests(ctx, []byte(filled)); err != nil {
 		return err
 	}
