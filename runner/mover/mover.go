@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -153,7 +155,8 @@ func backup(ctx context.Context, r Request, emit func(Event)) (*Backup, error) {
 		return nil, errors.New("reading the request: source names no namespace or no absolute path")
 	}
 
-	if _, err := os.Stat(r.Dir); err != nil {
+	dir := filepath.Join(r.Dir, r.Source.Path)
+	if _, err := os.Stat(dir); err != nil {
 		return nil, fmt.Errorf("backing up %q: %w", r.Source.Path, unwrapPath(err))
 	}
 
@@ -162,18 +165,21 @@ func backup(ctx context.Context, r Request, emit func(Event)) (*Backup, error) {
 		return nil, err
 	}
 
-	start := time.Now() //nolint:forbidigo // measures, decides nothing
+	start := now()
 
 	made, err := repository.Snapshot(ctx, kopia.Backup{
-		Dir: r.Dir, Source: r.Source, Tags: r.Tags, Interval: Interval,
+		Dir: dir, Source: r.Source, Tags: r.Tags, Interval: Interval,
 		Progress: func(p kopia.Progress) { emit(Event{Progress: &p}) },
 	})
-	b := &Backup{Snapshot: made, Place: repository.Place(), Seconds: time.Since(start).Seconds()}
+	b := &Backup{Snapshot: made, Place: repository.Place(), Seconds: now().Sub(start).Seconds()}
 
 	return b, errors.Join(err, repository.Close(ctx))
 }
 
-func restore(ctx context.Context, r Request, emit func(Event)) (*kopia.Restored, error) {
+// now measures; nothing is decided by it.
+func now() time.Time { return time.Now() } //nolint:forbidigo // see above
+
+func restore(ctx context.Context, r Request, emit func(Event)) (*Restore, error) {
 	options := r.Options()
 	options.CacheBytes = restoreCache
 
@@ -182,12 +188,66 @@ func restore(ctx context.Context, r Request, emit func(Event)) (*kopia.Restored,
 		return nil, err
 	}
 
+	result, err := restoreFrom(ctx, repository, r, emit)
+
+	return result, errors.Join(err, repository.Close(ctx))
+}
+
+func restoreFrom(ctx context.Context, repository *kopia.Repository, r Request, emit func(Event)) (*Restore, error) {
+	found, err := repository.Find(ctx, r.ID, r.Tag)
+	if err != nil {
+		return nil, err
+	}
+
+	sub, target, err := r.paths(found.Source.Path)
+	if err != nil {
+		return nil, err
+	}
+
+	start := now()
 	restored, err := repository.Restore(ctx, kopia.Restore{
-		ID: r.ID, Sub: r.Sub, Target: r.Dir, DeleteExtra: r.DeleteExtra, Interval: Interval,
+		ID: found.ID, Sub: sub, Target: filepath.Join(r.Dir, target), DeleteExtra: r.DeleteExtra, Interval: Interval,
 		Progress: func(p kopia.Progress) { emit(Event{Progress: &p}) },
 	})
 
-	return &restored, errors.Join(err, repository.Close(ctx))
+	return &Restore{Restored: restored, ID: found.ID, Path: target, Seconds: now().Sub(start).Seconds()}, err
+}
+
+// paths resolves what of the snapshot goes where. source is the path that the snapshot was made of.
+func (r Request) paths(source string) (sub, target string, err error) {
+	target = path.Join("/", r.RestorePath, source)
+
+	if r.BackupPath != "" {
+		wanted := path.Join("/", r.BackupPath)
+
+		switch {
+		case within(wanted, source):
+			sub, target = strings.TrimPrefix(strings.TrimPrefix(wanted, source), "/"), path.Join("/", r.RestorePath)
+		case within(source, wanted):
+			target = path.Join("/", r.RestorePath, strings.TrimPrefix(source, wanted))
+		default:
+			return "", "", &location.Error{
+				Op: "reading the request", Reason: location.NotFound, Hint: "correct backupPath",
+				Err: fmt.Errorf("the backup is of %q; it holds no %q", source, wanted),
+			}
+		}
+	}
+
+	for _, volume := range r.Volumes {
+		if within(target, volume) || within(volume, target) {
+			return sub, target, nil
+		}
+	}
+
+	return "", "", &location.Error{
+		Op: "reading the request", Reason: location.BadProfile, Hint: "correct restorePath, or mount the volume where the data was, with the argument volumes",
+		Err: fmt.Errorf("the backup of %q would be restored to %q, which lies on none of the volumes (mounted at %s)", source, target, strings.Join(r.Volumes, ", ")),
+	}
+}
+
+// within tells whether p is dir or lies below it.
+func within(p, dir string) bool {
+	return p == dir || dir == "/" || strings.HasPrefix(p, dir+"/")
 }
 
 // unwrapPath drops the path in this container from a message about a path in the application's.

@@ -68,7 +68,11 @@ func run(t *testing.T, r Request, want int) []Event {
 
 func TestBackupAndRestore(t *testing.T) {
 	p, dir, target := profile(t), t.TempDir(), t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "file"), []byte("content"), 0o600); err != nil {
+	if err := os.Mkdir(filepath.Join(dir, "data"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+
+	if err := os.WriteFile(filepath.Join(dir, "data", "file"), []byte("content"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 
@@ -83,13 +87,18 @@ func TestBackupAndRestore(t *testing.T) {
 		t.Fatalf("events: %+v", events)
 	}
 
-	request.Op, request.ID, request.Dir = OpRestore, made.ID, target
+	request.Op, request.Tag, request.Dir, request.Volumes = OpRestore, "abc", target, []string{"/data"}
 	if restored := run(t, request, exitDone); restored[len(restored)-1].Restore.Files != 1 {
 		t.Errorf("restored: %+v", restored)
 	}
 
-	if text, err := os.ReadFile(filepath.Join(target, "file")); err != nil || string(text) != "content" {
+	if text, err := os.ReadFile(filepath.Join(target, "data", "file")); err != nil || string(text) != "content" {
 		t.Errorf("%q, %v", text, err)
+	}
+
+	request.RestorePath = "/elsewhere"
+	if e := run(t, request, exitFailed)[0].Error; e == nil || !strings.Contains(e.Message, `"/elsewhere/data"`) {
+		t.Errorf("restore beside the volumes: %+v", e)
 	}
 
 	request.Password = "wrong"
@@ -131,7 +140,7 @@ func TestFit(t *testing.T) {
 
 	for name, e := range map[string]Event{
 		"backup":  {Backup: &Backup{Snapshot: kopia.Snapshot{ID: "x", Unreadable: long, Changed: long, Special: long}}},
-		"restore": {Restore: &kopia.Restored{Owner: long, Mode: long, Xattr: long}},
+		"restore": {Restore: &Restore{Restored: kopia.Restored{Owner: long, Mode: long, Xattr: long}}},
 		"error":   {Error: &Error{Message: strings.Repeat("because ", 2000), Reason: "TLS"}},
 		"quotes":  {Error: &Error{Message: strings.Repeat("\"", 5000), Reason: "TLS"}},
 	} {
@@ -150,5 +159,31 @@ func TestFit(t *testing.T) {
 				t.Errorf("lost a count: %+v", got.Backup)
 			}
 		})
+	}
+}
+
+func TestPaths(t *testing.T) {
+	for _, c := range []struct{ restorePath, backupPath, source, sub, target string }{
+		{"", "", "/data/db", "", "/data/db"},
+		{"/", "", "/data/db", "", "/data/db"},
+		{"/data", "", "/db", "", "/data/db"},
+		{"/data/new", "/data/db", "/data/db", "", "/data/new"},
+		{"/data/new", "/data/db/base/1", "/data/db", "base/1", "/data/new"},
+		{"/data/new", "/data", "/data/db", "", "/data/new/db"},
+		{"/data", "/", "/db", "", "/data/db"},
+		{"/data", "/other", "/db", "", "error"},
+		{"/data", "/dbx", "/db", "", "error"},
+		{"/database", "", "/db", "", "error"},
+	} {
+		r := Request{RestorePath: c.restorePath, BackupPath: c.backupPath, Volumes: []string{"/data"}}
+
+		sub, target, err := r.paths(c.source)
+		if err != nil {
+			target = "error"
+		}
+
+		if sub != c.sub || target != c.target {
+			t.Errorf("restorePath %q, backupPath %q, source %q: %q → %q, want %q → %q", c.restorePath, c.backupPath, c.source, sub, target, c.sub, c.target)
+		}
 	}
 }

@@ -37,26 +37,31 @@ type Request struct {
 	// Prefix as the blueprint gives it (backupArtifactPrefix), and the repository's password.
 	Prefix   string `json:"prefix"`
 	Password string `json:"password"`
-	// Dir is the directory in this container that is backed up or restored into.
+	// Dir stands for the root of the application's file system: what a pod has at /data is at <Dir>/data here.
 	Dir string `json:"dir"`
 	// Mount is where the filestore claim is mounted; empty means record.LocationMountPath.
 	Mount string `json:"mount,omitempty"`
 
-	// Of a backup:
+	// Of a backup: Source.Path is what is backed up.
 	Source kopia.Source      `json:"source,omitzero"`
 	Tags   map[string]string `json:"tags,omitempty"`
 
-	// Of a restore:
-	ID          string `json:"id,omitempty"`
-	Sub         string `json:"sub,omitempty"`
-	DeleteExtra bool   `json:"deleteExtra,omitempty"`
+	// Of a restore: the snapshot by ID or tag. Its content goes to RestorePath joined with the path that it was backed up from; or, if
+	// BackupPath names a part of it (or a directory above it), that part goes to RestorePath itself. Volumes are the paths in the
+	// application's file system that are mounted: what lies on none of them would be lost with this container.
+	ID          string   `json:"id,omitempty"`
+	Tag         string   `json:"tag,omitempty"`
+	RestorePath string   `json:"restorePath,omitempty"`
+	BackupPath  string   `json:"backupPath,omitempty"`
+	Volumes     []string `json:"volumes,omitempty"`
+	DeleteExtra bool     `json:"deleteExtra,omitempty"`
 }
 
 // Event is one line. Exactly one member is set; an event with Backup, Restore or Error is the last one.
 type Event struct {
 	Progress *kopia.Progress `json:"progress,omitempty"`
 	Backup   *Backup         `json:"backup,omitempty"`
-	Restore  *kopia.Restored `json:"restore,omitempty"`
+	Restore  *Restore        `json:"restore,omitempty"`
 	Error    *Error          `json:"error,omitempty"`
 }
 
@@ -70,6 +75,16 @@ type Backup struct {
 	// Place names the repository: bucket/prefix/artifact.
 	Place string `json:"place"`
 	// Seconds that it took.
+	Seconds float64 `json:"seconds"`
+}
+
+// Restore is the result of a restore.
+type Restore struct {
+	kopia.Restored
+
+	// ID of the snapshot and Path that it was restored to.
+	ID      string  `json:"id"`
+	Path    string  `json:"path"`
 	Seconds float64 `json:"seconds"`
 }
 
