@@ -21,6 +21,7 @@ import (
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/exit"
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/plan"
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/source"
+	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/ui"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
 )
 
@@ -139,6 +140,10 @@ func (o *Options) Validate() error {
 
 	if o.Output != "" {
 		oneOf("output", o.Output, "json", "yaml", "name")
+	}
+
+	if o.Mode == ui.JSON && o.Output != "" {
+		add("--progress=json and --output=%s: both write to stdout, give one of them", o.Output)
 	}
 
 	if o.Quiesce != "" {

@@ -121,7 +121,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.DurationVar(&o.Timeout, "timeout", o.Timeout, "How long to wait for the run; it goes on afterwards (exit code 5). 0: until it has ended")
 	fs.DurationVar(&o.Deadline, "deadline", o.Deadline, "How long the run may take; then it fails, with deferPhase and undo")
 	fs.DurationVar(&o.StartTimeout, "start-timeout", o.StartTimeout, "How long the runner pod may take to start before the run is given up")
-	fs.DurationVar(&o.TTL, "ttl", o.TTL, "How long the finished Job is kept, for its logs. The run record stays")
+	fs.DurationVar(&o.TTL, "ttl", o.TTL, "How long the finished Job is kept, for its logs; 0: for ever. The run record stays")
 	fs.BoolVar(&o.Detach, "detach", o.Detach, "Start the run and return")
 	fs.StringVar(&o.DryRun, "dry-run", o.DryRun, `"client": print what would be created; "server": let the API server check it too. Applying the output of -o yaml does the same run`)
 	fs.Lookup("dry-run").NoOptDefVal = dryRunClient
