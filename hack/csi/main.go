@@ -31,7 +31,7 @@ func main() {
 	socket := flag.String("socket", "", "Unix socket to serve on, in the kubelet's plugins_registry directory")
 	image := flag.String("image", "", "sparse file with the btrfs pool; made when missing")
 	root := flag.String("root", "", "directory to mount the pool at")
-	size := flag.Int64("size-gib", 64, "size of a new pool in GiB; takes no space until written to")
+	size := flag.Int64("size-gib", 64, "largest size of a new pool in GiB; takes no space until written to")
 	node := flag.String("node", "", "name of the Kubernetes node")
 	flag.Parse()
 

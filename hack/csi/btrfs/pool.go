@@ -30,7 +30,8 @@ type Options struct {
 	Image string
 	// Root is the directory at which the pool is mounted.
 	Root string
-	// Size of Image in bytes when it is made; an existing image keeps its own.
+	// Size of Image in bytes when it is made, or three quarters of the space that is free for it if that is less: a full disk
+	// below it would break the pool. An existing image keeps its own size.
 	Size int64
 	// Now tells the time of creation of a volume or snapshot; time.Now when nil.
 	Now func() time.Time
@@ -135,6 +136,11 @@ func makeImage(ctx context.Context, image string, size int64) error {
 	if err := os.WriteFile(tmp, nil, 0o600); err != nil {
 		return fmt.Errorf("making pool image: %w", err)
 	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(tmp, &st); err != nil {
+		return fmt.Errorf("reading free space for pool image: %w", err)
+	}
+	size = min(size, int64(st.Bavail)*st.Bsize/4*3)
 	if err := os.Truncate(tmp, size); err != nil {
 		return fmt.Errorf("making pool image of %d bytes: %w", size, err)
 	}
@@ -146,8 +152,8 @@ func makeImage(ctx context.Context, image string, size int64) error {
 }
 
 func mountImage(ctx context.Context, image, root string) error {
-	// Direct I/O spares a second copy of every page; not every file system below can do it.
-	dev, err := output(ctx, "losetup", "--find", "--show", "--direct-io=on", image)
+	// Direct I/O spares a second copy of every page; not every file system below can do it, and most only in whole blocks.
+	dev, err := output(ctx, "losetup", "--find", "--show", "--sector-size=4096", "--direct-io=on", image)
 	if err != nil {
 		if dev, err = output(ctx, "losetup", "--find", "--show", image); err != nil {
 			return fmt.Errorf("attaching pool image %q to a loop device: %w", image, err)

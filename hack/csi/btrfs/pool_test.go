@@ -187,6 +187,27 @@ func TestCapacityIsEnforced(t *testing.T) {
 	}
 }
 
+func TestPoolIsNoLargerThanTheDisk(t *testing.T) {
+	image := filepath.Join(t.TempDir(), "pool.img")
+	if _, err := exec.LookPath("mkfs.btrfs"); err != nil {
+		t.Skip("btrfs-progs is not installed")
+	}
+	if err := makeImage(t.Context(), image, 1<<50); err != nil {
+		t.Fatal(err)
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(image, &st); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if free := int64(st.Bavail) * st.Bsize; info.Size() <= 0 || info.Size() >= free {
+		t.Errorf("pool of %d bytes on a disk with %d free", info.Size(), free)
+	}
+}
+
 func TestParseMount(t *testing.T) {
 	for line, want := range map[string]Mount{
 		`36 35 98:0 /volumes/vol-1 /mnt/a\040b rw,noatime shared:1 - btrfs /dev/loop0 rw`: {Root: "/volumes/vol-1", Point: "/mnt/a b", Type: "btrfs"},
