@@ -118,23 +118,25 @@ func TestGiveUp(t *testing.T) {
 		state    record.State
 		attempts int
 		given    bool
+		begun    bool
 	}{
-		"cannot start":         {cannot, record.Pending, 0, true},
-		"began after all":      {cannot, record.Running, 1, false},
-		"began, still pending": {cannot, record.Pending, 1, false},
-		"another error":        {follow.ErrGone, record.Pending, 0, false},
-		"no error":             {nil, record.Complete, 1, false},
+		"cannot start":         {cannot, record.Pending, 0, true, false},
+		"began after all":      {cannot, record.Running, 1, false, true},
+		"began, still pending": {cannot, record.Pending, 1, false, true},
+		"another error":        {follow.ErrGone, record.Pending, 0, false, false},
+		"no error":             {nil, record.Complete, 1, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := runRecord(t, Backup, test.state, test.attempts)
 			before.Data[record.KeyBlueprint] = "kept"
 			o, client := optionsFor(before.DeepCopy(), runJob())
 
-			if err := o.giveUp(t.Context(), follow.Result{Ref: cannot.Ref, Err: test.err}); err != nil {
-				t.Fatal(err)
+			begun, err := o.giveUp(t.Context(), follow.Result{Ref: cannot.Ref, Err: test.err})
+			if err != nil || begun != test.begun {
+				t.Fatalf("begun %t, want %t; %v", begun, test.begun, err)
 			}
 
-			_, err := client.BatchV1().Jobs("demo").Get(t.Context(), "other", metav1.GetOptions{})
+			_, err = client.BatchV1().Jobs("demo").Get(t.Context(), "other", metav1.GetOptions{})
 			if gone := apierrors.IsNotFound(err); gone != test.given {
 				t.Errorf("Job gone: %t, want %t", gone, test.given)
 			}
@@ -175,7 +177,7 @@ func TestGiveUpConflict(t *testing.T) {
 		return true, nil, apierrors.NewConflict(action.GetResource().GroupResource(), "other", errors.New("changed"))
 	})
 
-	if err := o.giveUp(t.Context(), follow.Result{Ref: follow.Ref{Namespace: "demo", Name: "other"}, Err: &follow.CannotStartError{}}); err == nil {
+	if _, err := o.giveUp(t.Context(), follow.Result{Ref: follow.Ref{Namespace: "demo", Name: "other"}, Err: &follow.CannotStartError{}}); err == nil {
 		t.Error("the conflict is not told")
 	}
 

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/retry"
 
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/follow"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
@@ -15,11 +16,11 @@ import (
 
 // giveUp ends a run whose runner can never start: it writes the verdict, which only the runner does otherwise, and deletes the
 // Job with all it owns. The record is written first and only if no runner has touched it since: a runner that starts after all
-// finds a finished run and goes away.
-func (o *Options) giveUp(ctx context.Context, result follow.Result) error {
+// finds a finished run and goes away. begun says that one has touched it: the run goes on.
+func (o *Options) giveUp(ctx context.Context, result follow.Result) (begun bool, err error) {
 	var cannot *follow.CannotStartError
 	if !errors.As(result.Err, &cannot) {
-		return nil
+		return false, nil
 	}
 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanup)
@@ -27,34 +28,40 @@ func (o *Options) giveUp(ctx context.Context, result follow.Result) error {
 
 	namespace, run := result.Ref.Namespace, result.Ref.Name
 
-	held, err := o.client.CoreV1().ConfigMaps(namespace).Get(ctx, run, metav1.GetOptions{})
-	if err != nil {
-		return fmt.Errorf("giving up run %q: %w", run, err)
-	}
+	err = retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		held, err := o.client.CoreV1().ConfigMaps(namespace).Get(ctx, run, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
 
-	begun, err := fail(held, cannot, metav1.NewTime(o.Now()))
-	if err != nil {
-		return fmt.Errorf("giving up run %q: %w", run, err)
-	}
+		if begun, err = fail(held, cannot, metav1.NewTime(o.Now())); begun || err != nil {
+			return err
+		}
 
-	if begun {
-		fmt.Fprintf(o.talk(), "run/%s has begun after all; come back to it with: kubectl kanister logs -f %s -n %s\n", run, run, namespace)
+		_, err = o.client.CoreV1().ConfigMaps(namespace).Update(ctx, held, metav1.UpdateOptions{})
 
-		return nil
-	}
-
-	if _, err := o.client.CoreV1().ConfigMaps(namespace).Update(ctx, held, metav1.UpdateOptions{}); err != nil {
-		return fmt.Errorf("giving up run %q: writing its record: %w", run, err)
+		return err
+	})
+	if begun || err != nil {
+		return begun, wrapGiveUp(run, "writing its record", err)
 	}
 
 	background := metav1.DeletePropagationBackground
-	if err := o.client.BatchV1().Jobs(namespace).Delete(ctx, run, metav1.DeleteOptions{PropagationPolicy: &background}); ignoreGone(err) != nil {
-		return fmt.Errorf("giving up run %q: deleting its Job: %w", run, err)
+	if err := ignoreGone(o.client.BatchV1().Jobs(namespace).Delete(ctx, run, metav1.DeleteOptions{PropagationPolicy: &background})); err != nil {
+		return false, wrapGiveUp(run, "deleting its Job", err)
 	}
 
 	fmt.Fprintf(o.talk(), "run/%s given up: its runner never ran, nothing was changed; Job deleted, record kept\n", run)
 
-	return nil
+	return false, nil
+}
+
+func wrapGiveUp(run, doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+
+	return fmt.Errorf("giving up run %q: %s: %w", run, doing, err)
 }
 
 // fail turns the record of a run that has not begun into that of a failed one. begun says that a runner has written to it.

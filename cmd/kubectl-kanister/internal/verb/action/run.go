@@ -115,9 +115,31 @@ func (o *Options) start(ctx context.Context, attempts []*attempt) ([]follow.Resu
 		return nil, errors.Join(failed, o.detached(ctx, refs, started))
 	}
 
-	results, err := ui.Follow(ctx, o.following(started), refs...)
+	results, err := o.follow(ctx, started, refs)
 
 	return results, o.finish(ctx, started, results, errors.Join(o.overall(failed, err), err), exit.Of(err))
+}
+
+// follow follows the runs and gives up those that cannot start. One that starts just then is followed again.
+func (o *Options) follow(ctx context.Context, started []*attempt, refs []follow.Ref) ([]follow.Result, error) {
+	results, err := ui.Follow(ctx, o.following(started), refs...)
+
+	for i, result := range results {
+		begun, gaveUp := o.giveUp(ctx, result)
+		if gaveUp != nil {
+			err = errors.Join(err, gaveUp)
+		}
+
+		if !begun {
+			continue
+		}
+
+		again, _ := ui.Follow(ctx, o.following(nil), result.Ref) // the outcome of all is told below
+		results[i] = again[0]
+		err = ui.Outcome(results)
+	}
+
+	return results, err
 }
 
 // overall is the error for the targets that could not be started, with the code of the whole: some have failed, whatever
@@ -171,16 +193,12 @@ func (o *Options) detached(ctx context.Context, refs []follow.Ref, started []*at
 	return o.printRecords(ctx, refs)
 }
 
-// finish tidies up after following: gives up runs that cannot start, removes what the Jobs do not own, prints what -o asked for.
+// finish tidies up after following: removes what the Jobs do not own, prints what -o asked for.
 func (o *Options) finish(ctx context.Context, started []*attempt, results []follow.Result, err error, code exit.Code) error {
 	var refs []follow.Ref
 
 	for i, result := range results {
 		refs = append(refs, result.Ref)
-
-		if giveUp := o.giveUp(ctx, result); giveUp != nil {
-			err = errors.Join(err, giveUp)
-		}
 
 		if ended := result.Err == nil || isStartError(result.Err); ended {
 			back, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanup)
