@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kubectl-kanister/kubectl-kanister/runner/kando"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/mover"
 )
 
 // Version of the runner; stamped by the linker.
@@ -37,6 +38,7 @@ type word struct {
 func words() []word {
 	return []word{
 		{"run", "execute the run whose input is mounted in this pod", runMain},
+		{"mover", "move data between a mounted directory and a repository", mover.Main},
 		{"kando", "what blueprints call inside containers: output, location", kandoMain},
 		{"version", "print the version", versionMain},
 	}

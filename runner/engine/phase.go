@@ -239,11 +239,13 @@ func (r *run) execute(phase *blueprint.Phase, function functions.Func, at func(*
 		}
 
 		output, err := function.Exec(ctx, r.handed(phase.Name, attempt, given, journal), args)
-		if err != nil {
-			return nil, err
+		checked, bad := checkOutput(output)
+
+		if err != nil { // what a failed function has found out is for readers of the record; templates do not see it
+			return checked, err
 		}
 
-		return checkOutput(output)
+		return checked, bad
 	}})
 }
 
@@ -382,6 +384,10 @@ func (r *run) phaseFailed(phase *blueprint.Phase, at func(*record.Record) *recor
 		}
 	}
 
+	if output, ok := res.value.(map[string]any); ok && !res.abandoned {
+		r.journal.change(func(rec *record.Record) { at(rec).Output = output })
+	}
+
 	return r.endPhase(at, state, f)
 }
 
@@ -420,6 +426,7 @@ func (r *run) endPhase(at func(*record.Record) *record.Phase, state record.State
 
 	// A failure always has room: outputs of earlier phases made it in before, and the history is what is left to shorten.
 	return r.journal.save(r.base, func(rec *record.Record) {
+		at(rec).Output = nil
 		rec.Events, rec.Warnings = nil, append(rec.Warnings[:0:0], "the history of the run did not fit into the record: see the runner's log")
 	})
 }
