@@ -103,6 +103,15 @@ func NeedsProfile(action *blueprint.Action) bool {
 	return strings.Contains(text, ".Profile") && !strings.Contains(text, "if .Profile")
 }
 
+// UsesFamily tells whether a phase of the action calls a function of the family.
+func UsesFamily(action *blueprint.Action, family string) bool {
+	return slices.ContainsFunc(action.Phases, func(phase blueprint.Phase) bool {
+		function, known := spec.Lookup(phase.Func)
+
+		return known && function.Family == family
+	})
+}
+
 // Mentions tells whether any template of the action contains text.
 func Mentions(action *blueprint.Action, text string) bool {
 	return strings.Contains(mentions(action), text)

@@ -176,7 +176,7 @@ func (r *Resolver) others(ctx context.Context, namespace string) string {
 }
 
 func (r *Resolver) fromSecret(secret *corev1.Secret, runNamespace string) (*record.Profile, error) {
-	resolved, err := params.ProfileFromSecret(secret)
+	resolved, err := params.ProfileFromSecret(secret) //nolint:contextcheck // it asks nobody
 	if err != nil {
 		return nil, exit.New(exit.Usage, fmt.Errorf("reading profile %q: %w", secret.Name, err), "kubectl kanister profile check "+secret.Name)
 	}

@@ -127,7 +127,7 @@ func explain(err error, namespace string, request Request) error {
 	)
 
 	for _, cause := range flatten(err) {
-		message, c, h := explainOne(cause, namespace, request)
+		c, h, message := explainOne(cause, namespace, request)
 		messages = append(messages, message)
 
 		if code == exit.ToolFailed || c == exit.NotPermitted {
@@ -138,29 +138,30 @@ func explain(err error, namespace string, request Request) error {
 	return exit.New(code, errors.Join(messages...), hint)
 }
 
-func explainOne(err error, namespace string, request Request) (error, exit.Code, string) {
+func explainOne(err error, namespace string, request Request) (code exit.Code, hint string, message error) {
 	var status apierrors.APIStatus
+
+	message = fmt.Errorf("looking for the target %q: %w", request.String(), err)
 
 	switch {
 	case apierrors.IsNotFound(err) && errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Name != "":
 		details := status.Status().Details
 
-		return fmt.Errorf("looking for the target: no %s %q in namespace %q", singular(details.Kind), details.Name, namespace),
-			exit.Usage, "kubectl get " + qualified(details.Kind, details.Group) + " -n " + namespace
+		return exit.Usage, "kubectl get " + qualified(details.Kind, details.Group) + " -n " + namespace,
+			fmt.Errorf("looking for the target: no %s %q in namespace %q", singular(details.Kind), details.Name, namespace)
 	case meta.IsNoMatchError(err), strings.Contains(err.Error(), "doesn't have a resource type"):
-		return fmt.Errorf("looking for the target %q: %w", request.String(), err), exit.Usage, "kubectl api-resources"
+		return exit.Usage, "kubectl api-resources", message
 	case apierrors.IsForbidden(err):
-		return fmt.Errorf("looking for the target %q in namespace %q: %w", request.String(), namespace, err), exit.NotPermitted,
-			"ask for get on this resource in namespace " + namespace
+		return exit.NotPermitted, "ask for get on this resource in namespace " + namespace,
+			fmt.Errorf("looking for the target %q in namespace %q: %w", request.String(), namespace, err)
 	case apierrors.IsUnauthorized(err):
-		return fmt.Errorf("looking for the target %q: %w", request.String(), err), exit.NotPermitted, "log in to the cluster again"
+		return exit.NotPermitted, "log in to the cluster again", message
 	case errors.As(err, &status), unreachable(err):
-		return fmt.Errorf("looking for the target %q: %w", request.String(), err), exit.ToolFailed, ""
+		return exit.ToolFailed, "", message
 	case len(request.Filenames) > 0:
-		return fmt.Errorf("looking for the target %q: %w", request.String(), err), exit.Usage, ""
+		return exit.Usage, "", message
 	default:
-		return fmt.Errorf("looking for the target %q: %w", request.String(), err), exit.Usage,
-			"name it as kubectl does: deploy/foo, sts/foo, pvc/foo, ns/foo, or TYPE -l SELECTOR"
+		return exit.Usage, "name it as kubectl does: deploy/foo, sts/foo, pvc/foo, ns/foo, or TYPE -l SELECTOR", message
 	}
 }
 

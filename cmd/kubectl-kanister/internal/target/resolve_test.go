@@ -62,7 +62,9 @@ func cluster(t *testing.T, forbidden bool) genericclioptions.RESTClientGetter {
 	}
 
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		answer, code := any(nil), http.StatusOK
+		var answer any
+
+		code := http.StatusOK
 
 		switch {
 		case r.URL.Path == "/api":

@@ -89,7 +89,7 @@ func fail(held *corev1.ConfigMap, cannot *follow.CannotStartError, now metav1.Ti
 		r.Defer.State = record.Skipped
 	}
 
-	data, err := record.Encode(r)
+	data, err := record.Encode(r) //nolint:contextcheck // without a location it waits for nobody
 	if err != nil {
 		return false, fmt.Errorf("writing the record: %w", err)
 	}

@@ -104,6 +104,10 @@ func (o *Options) plan(ctx context.Context, a *attempt) error {
 		return err
 	}
 
+	if err := o.volumes(ctx, &request, action); err != nil {
+		return err
+	}
+
 	for key := range o.options {
 		if !plan.Mentions(action, key) {
 			request.Unread = append(request.Unread, fmt.Sprintf("action %q of blueprint %q does not read option %q", o.Action, found.Name, key))
@@ -261,6 +265,31 @@ func (o *Options) profile(ctx context.Context, request *plan.Request, action *bl
 
 	request.Profile, err = o.sources.Profile(ctx, "", request.Namespace)
 	if errors.Is(err, source.ErrNoProfile) && !plan.NeedsProfile(action) {
+		return nil
+	}
+
+	return err
+}
+
+// volumes refuses a target without volumes for an action that is about nothing else. What a backup has left names its own.
+func (o *Options) volumes(ctx context.Context, request *plan.Request, action *blueprint.Action) error {
+	if len(request.Artifacts) > 0 || request.Params == nil || !plan.UsesFamily(action, "volumes") {
+		return nil
+	}
+
+	claims, err := params.Volumes(ctx, params.Cluster{Kubernetes: o.client, Dynamic: o.dynamic}, request.Target, request.Namespace)
+	if err != nil || len(claims) > 0 {
+		return ignoreForbidden(err)
+	}
+
+	return exit.New(exit.Usage, fmt.Errorf("planning %s: %s in namespace %q has no volumes, and action %q of blueprint %q works on nothing else",
+		o.Action, target.Name(request.Target), request.Namespace, o.Action, request.Blueprint.Name),
+		"kubectl get pvc -n "+request.Namespace+"; or name a blueprint for this application with --blueprint")
+}
+
+// ignoreForbidden: the run itself may read what the user may not.
+func ignoreForbidden(err error) error {
+	if apierrors.IsForbidden(err) {
 		return nil
 	}
 
