@@ -181,7 +181,7 @@ func (c *Client) container(ctx context.Context, o ExecOptions, began time.Time, 
 			return
 		}
 
-		if c.sleep(ctx, 500*time.Millisecond) != nil {
+		if c.Sleep(ctx, 500*time.Millisecond) != nil {
 			return
 		}
 	}

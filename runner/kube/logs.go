@@ -196,7 +196,7 @@ func (r *logReader) follow(ctx context.Context, ended <-chan struct{}) error {
 		case <-ended:
 		}
 
-		if r.client.sleep(stream, 3*time.Second) == nil {
+		if r.client.Sleep(stream, 3*time.Second) == nil {
 			cancel()
 		}
 	}()
@@ -270,7 +270,7 @@ func (r *logReader) rest(ctx context.Context) error {
 			return err
 		}
 
-		if err := r.client.sleep(ctx, time.Second); err != nil {
+		if err := r.client.Sleep(ctx, time.Second); err != nil {
 			return err
 		}
 	}

@@ -38,7 +38,7 @@ func (c *Client) Retry(ctx context.Context, do func(context.Context) error) erro
 			wait = max(wait, min(time.Duration(seconds)*time.Second, 30*time.Second))
 		}
 
-		if err := c.sleep(ctx, wait); err != nil {
+		if err := c.Sleep(ctx, wait); err != nil {
 			return err
 		}
 
@@ -70,8 +70,8 @@ func transient(err error) bool {
 		errors.As(err, &netErr)
 }
 
-// sleep waits for d or for the end of ctx.
-func (c *Client) sleep(ctx context.Context, d time.Duration) error {
+// Sleep waits for d or for the end of ctx.
+func (c *Client) Sleep(ctx context.Context, d time.Duration) error {
 	timer := c.clock().NewTimer(d)
 	defer timer.Stop()
 

@@ -88,7 +88,7 @@ func (c *Client) follow(ctx context.Context, l lister, options metav1.ListOption
 			return &Error{Reason: ReasonUnreachable, Message: fmt.Sprintf("the API server did not answer for %s", limit), Err: err}
 		}
 
-		err = c.sleep(ctx, wait)
+		err = c.Sleep(ctx, wait)
 		wait = min(2*wait, retryLongest)
 
 		return err
@@ -151,7 +151,7 @@ func (c *Client) follow(ctx context.Context, l lister, options metav1.ListOption
 		version = next
 
 		// A server that ends every watch at once must not make us spin.
-		if err := c.sleep(ctx, retryFirst); err != nil {
+		if err := c.Sleep(ctx, retryFirst); err != nil {
 			return err
 		}
 	}
