@@ -58,10 +58,10 @@ func TestRenderArgs(t *testing.T) {
 	}
 
 	for want, args := range map[string]map[string]any{
-		`rendering command[1]: line 1, column 12: {{ .Options.zz }}: "zz" not found`: {"command": []any{"a", "{{ .Options.zz }}"}},
-		`rendering podOverride.a.b: line 1`:                                          {"podOverride": map[string]any{"a": map[string]any{"b": "{{ .Nope }}"}}},
-		`rendering the key "x.{{ .Nope }}"`:                                          {"x": map[string]any{"{{ .Nope }}": 1}},
-		`rendering the key "m.{{ .StatefulSet.Name }}": it becomes "pg", which`:      {"m": map[string]any{"pg": 1, "{{ .StatefulSet.Name }}": 2}},
+		`rendering command[1]: line 1, column 4: {{ .Options.zz }}: "zz" not found`: {"command": []any{"a", "{{ .Options.zz }}"}},
+		`rendering podOverride.a.b: line 1`:                                         {"podOverride": map[string]any{"a": map[string]any{"b": "{{ .Nope }}"}}},
+		`rendering the key "x.{{ .Nope }}"`:                                         {"x": map[string]any{"{{ .Nope }}": 1}},
+		`rendering the key "m.{{ .StatefulSet.Name }}": it becomes "pg", which`:     {"m": map[string]any{"pg": 1, "{{ .StatefulSet.Name }}": 2}},
 	} {
 		if _, err := template.RenderArgs(args, postgres()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)

@@ -35,11 +35,11 @@ var runaways = []string{
 	`{{ randAlphaNum 1000000000 }}`,
 	`{{ randBytes 1000000000 }}`,
 	`{{ randAscii -5 }}`,
-	`{{ printf (repeat 1000000 "%999999d") 1 }}`,
+	`{{ printf (repeat 1000 "%999999d") 1 }}`,
 	`{{ printf (repeat 100 "%*d") 999999 1 }}`,
 	`{{ join (repeat 1000000 "x") (until 100000) }}`,
 	`{{ wrapWith 1 (repeat 1000000 "x") (repeat 1000000 "a ") }}`,
-	`{{ split "" (repeat 60000000 "x") }}`,
+	`{{ split "" (repeat 2000000 "x") }}`,
 	`{{ $x := "xxxxxxxx" }}{{ range until 60 }}{{ $x = print $x $x }}{{ end }}{{ $x }}`,
 	`{{ $x := "xxxxxxxx" }}{{ range until 60 }}{{ $x = cat $x $x }}{{ end }}{{ $x }}`,
 	`{{ $l := list 1 2 }}{{ range until 60 }}{{ $l = list $l $l }}{{ end }}{{ $l }}`,
@@ -53,7 +53,7 @@ var runaways = []string{
 		`{{ define "c" }}{{ template "d" }}{{ template "d" }}{{ end }}{{ define "d" }}{{ range 100000 }}{{ template "e" }}{{ end }}{{ end }}` +
 		`{{ define "e" }}{{ range 1000 }}{{ end }}{{ end }}{{ template "a" }}`,
 	`{{ range until 1000 }}{{ $_ := genPrivateKey "rsa" | len }}{{ end }}`,
-	`{{ html (repeat 40000000 "<") }}`,
+	`{{ html (repeat 20000000 "<") }}`,
 	`{{ ` + strings.Repeat("(", 500000) + `1` + strings.Repeat(")", 500000) + ` }}`,
 	strings.Repeat("{{ if true }}", 100000) + strings.Repeat("{{ end }}", 50000),
 	strings.Repeat("x", 3<<20) + "{{ 1 }}",
@@ -62,11 +62,12 @@ var runaways = []string{
 }
 
 func TestRenderIsBounded(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes seconds")
-	}
-
 	for _, text := range runaways {
+		// What works up to the limit is many times slower under the race detector, and has nothing to race with.
+		if (race || testing.Short()) && strings.Contains(text, "range") {
+			continue
+		}
+
 		name := text[:min(len(text), 60)]
 
 		t.Run(name, func(t *testing.T) {
@@ -125,8 +126,9 @@ func TestLimitErrorIsFound(t *testing.T) {
 }
 
 func FuzzRender(f *testing.F) {
+	// The short ones among the runaways: TestRenderIsBounded has them all, and under coverage the slow ones outlast the fuzzer.
 	for _, text := range runaways {
-		if !strings.Contains(text, "genPrivateKey") { // slower under coverage than the fuzzer waits
+		if len(text) < 50 && !strings.Contains(text, "range") {
 			f.Add(text)
 		}
 	}

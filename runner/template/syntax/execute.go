@@ -50,7 +50,7 @@ func Execute(text string, data any) (out string, err error) {
 
 	buffer := &limited{}
 	if err := t.Execute(buffer, data); err != nil {
-		return "", executeError(err)
+		return "", executeError(text, err)
 	}
 
 	return buffer.String(), nil
@@ -182,8 +182,8 @@ func walkBranch(n *parse.BranchNode, visit func(*parse.IdentifierNode)) {
 var executePosition = regexp.MustCompile(`(?s)^template: ` + Name + `:(\d+):(\d+): executing "[^"]*" at <(.*?)>: (.*)$`)
 
 // executeError takes the engine's text apart into place, expression and cause.
-func executeError(err error) error {
-	out := &Error{Message: err.Error(), Cause: err}
+func executeError(text string, err error) error {
+	out := &Error{Message: shorten(err.Error(), maxMessage), Cause: err}
 
 	m := executePosition.FindStringSubmatch(err.Error())
 	if m == nil {
@@ -192,9 +192,10 @@ func executeError(err error) error {
 
 	out.Line, _ = strconv.Atoi(m[1])
 	column, _ := strconv.Atoi(m[2])
-	out.Column = column + 1
-	out.Expression = strings.TrimSuffix(strings.TrimSuffix(m[3], " | "+showName), showName)
-	out.Message = m[4]
+	expression := strings.TrimSuffix(strings.TrimSuffix(m[3], " | "+showName), showName)
+	out.Column = start(lineOf(text, out.Line), column+1, expression)
+	out.Expression = shorten(expression, maxExpression)
+	out.Message = shorten(m[4], maxMessage)
 
 	// "error calling f: cause" repeats what the expression shows already when the cause is a limit.
 	if limit, ok := asLimit(err); ok {
@@ -202,4 +203,30 @@ func executeError(err error) error {
 	}
 
 	return out
+}
+
+// Lengths in bytes to which errors are cut: a template can make its errors as long as its results.
+const (
+	maxExpression = 200
+	maxMessage    = 2048
+)
+
+// shorten cuts text, and says so.
+func shorten(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+
+	return strings.ToValidUTF8(text[:most], "") + "…"
+}
+
+// start moves a column to the start of the expression that it lies in: the engine names the last part of ".Options.mode".
+func start(line string, column int, expression string) int {
+	for from := max(0, column-1-len(expression)); from < column && from < len(line); from++ {
+		if expression != "" && strings.HasPrefix(line[from:], expression) && from+len(expression) >= column {
+			return from + 1
+		}
+	}
+
+	return column
 }

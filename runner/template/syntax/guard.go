@@ -5,7 +5,6 @@ import (
 	"math"
 	"reflect"
 	"regexp"
-	"strconv"
 	"strings"
 	texttemplate "text/template"
 )
@@ -231,35 +230,36 @@ func matches(name, expression, s string) (int, error) {
 	return n, entries(name, n)
 }
 
-var (
-	printWidths = regexp.MustCompile(`[0-9]+`)
-	printVerbs  = regexp.MustCompile(`%`)
-)
-
 // printing estimates printf: widths and precisions written in the format or given as "*" (at most a million each, by fmt),
 // and as many copies of the arguments as there are verbs.
 func printing(name string, args []any, w weight) error {
-	format := text(args, 0)
-	total := len(format)
+	const widest = 1_000_000
 
-	for _, digits := range printWidths.FindAllString(format, -1) {
-		n, err := strconv.Atoi(digits)
-		if err != nil || n > 1_000_000 {
-			n = 1_000_000
+	format := text(args, 0)
+	total, number := len(format), 0
+
+	for i := range len(format) {
+		switch c := format[i]; {
+		case c >= '0' && c <= '9':
+			number = min(10*number+int(c-'0'), widest)
+
+			continue
+		case c == '*':
+			number = widest
 		}
 
-		total += n
+		total, number = total+number, 0
+		if total > MaxOutput {
+			return tooLarge("the result of " + name)
+		}
 	}
 
-	total += 1_000_000 * strings.Count(format, "*")
-	if total > MaxOutput {
-		return tooLarge("the result of " + name)
-	}
+	total += number
 
 	// An argument may be named again and again ("%[1]s"); once each is what almost all formats do.
 	copies := 1
 	if strings.Contains(format, "[") {
-		copies = len(printVerbs.FindAllString(format, -1))
+		copies = strings.Count(format, "%")
 	}
 
 	return product(name, copies, w.bytes, total)

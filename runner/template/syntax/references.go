@@ -17,7 +17,7 @@ type Reference struct {
 	Soft bool
 	// Scope: the value is only the subject of with or of a variable; what is read of it has references of its own.
 	Scope bool
-	// Tested: the value is only tested, by if, with, and, or, not, empty, hasKey.
+	// Tested: the value is only tested, by if, not, empty, hasKey and the like; nothing of it comes through.
 	Tested bool
 	// Guards are the paths, joined by dots, that the conditions around this reference look at. With any, the reference may never be
 	// reached.
@@ -48,7 +48,7 @@ func ReferencesWith(text string, functions []string) ([]Reference, error) {
 		return nil, err
 	}
 
-	w := &walker{text: text, trees: trees, variables: []variable{{"$", value{known: true}}}}
+	w := &walker{lines: splitLines(text), trees: trees, variables: []variable{{"$", value{known: true}}}}
 	w.dot = value{known: true}
 	w.list(trees[Name].Root)
 
@@ -61,6 +61,8 @@ type value struct {
 	path  []string
 	soft  bool
 	pos   parse.Pos
+	// written is the expression as the template has it, where it is in one piece.
+	written string
 }
 
 type variable struct {
@@ -69,7 +71,7 @@ type variable struct {
 }
 
 type walker struct {
-	text        string
+	lines       lines
 	trees       map[string]*parse.Tree
 	found       []Reference
 	dot         value
@@ -89,7 +91,7 @@ func (w *walker) emit(v value, function string, mark func(*Reference)) {
 		Path: slices.Clone(v.path), Soft: v.soft, Function: function, Guards: slices.Clone(w.guards),
 		Conditional: w.conditional > 0,
 	}
-	r.Line, r.Column = position(w.text, int(v.pos))
+	r.Line, r.Column = w.lines.place(int(v.pos), v.written)
 
 	if mark != nil {
 		mark(&r)
@@ -212,7 +214,6 @@ func (w *walker) template(n *parse.TemplateNode) {
 	inner.dot, inner.variables = v, []variable{{"$", v}}
 	inner.inside = append(slices.Clone(w.inside), n.Name)
 	inner.conditional++
-	inner.text = w.text
 	inner.list(tree.Root)
 	w.found = inner.found
 }
@@ -321,7 +322,7 @@ func (w *walker) lookUp(name string, c *parse.CommandNode, piped bool) (value, b
 			return value{}, true
 		}
 
-		v = value{known: true, path: append(slices.Clone(v.path), key.Text), soft: true, pos: v.pos}
+		v = value{known: true, path: append(slices.Clone(v.path), key.Text), soft: true, pos: v.pos, written: v.written}
 	}
 
 	return v, true
@@ -333,15 +334,15 @@ func (w *walker) value(node parse.Node) value {
 	case *parse.DotNode:
 		return value{known: w.dot.known, path: w.dot.path, soft: w.dot.soft, pos: n.Pos}
 	case *parse.FieldNode:
-		return w.dot.below(n.Ident, n.Pos)
+		return w.dot.below(n.Ident, n.Pos, n.String())
 	case *parse.VariableNode:
 		for i := len(w.variables) - 1; i >= 0; i-- {
 			if w.variables[i].name == n.Ident[0] {
-				return w.variables[i].value.below(n.Ident[1:], n.Pos)
+				return w.variables[i].value.below(n.Ident[1:], n.Pos, n.String())
 			}
 		}
 	case *parse.ChainNode:
-		return w.value(n.Node).below(n.Field, n.Pos)
+		return w.value(n.Node).below(n.Field, n.Pos, "")
 	case *parse.PipeNode:
 		v := w.pipe(n)
 		v.pos = max(v.pos, n.Pos)
@@ -355,14 +356,14 @@ func (w *walker) value(node parse.Node) value {
 }
 
 // below is the value of the named fields of v.
-func (v value) below(names []string, pos parse.Pos) value {
+func (v value) below(names []string, pos parse.Pos, written string) value {
 	if !v.known {
 		return value{}
 	}
 
 	if len(names) == 0 {
-		return value{known: true, path: v.path, soft: v.soft, pos: pos}
+		return value{known: true, path: v.path, soft: v.soft, pos: pos, written: written}
 	}
 
-	return value{known: true, path: append(slices.Clone(v.path), names...), pos: pos}
+	return value{known: true, path: append(slices.Clone(v.path), names...), pos: pos, written: written}
 }

@@ -132,21 +132,49 @@ func parseError(text string, err error, functions []string) error {
 }
 
 // lineOf gives line n, counted from 1, of text, or "".
-func lineOf(text string, n int) string {
-	lines := strings.Split(text, "\n")
-	if n < 1 || n > len(lines) {
+func lineOf(text string, n int) string { return splitLines(text).line(n) }
+
+// lines is a text with the offsets at which its lines start.
+type lines struct {
+	text   string
+	starts []int
+}
+
+func splitLines(text string) lines {
+	l := lines{text: text, starts: []int{0}}
+
+	for i := range len(text) {
+		if text[i] == '\n' {
+			l.starts = append(l.starts, i+1)
+		}
+	}
+
+	return l
+}
+
+// line gives line n, counted from 1, without its end, or "".
+func (l lines) line(n int) string {
+	if n < 1 || n > len(l.starts) {
 		return ""
 	}
 
-	return lines[n-1]
+	end := len(l.text)
+	if n < len(l.starts) {
+		end = l.starts[n] - 1
+	}
+
+	return l.text[l.starts[n-1]:end]
 }
 
-// position turns a byte offset into line and column, both counted from 1.
-func position(text string, pos int) (line, column int) {
-	pos = max(0, min(pos, len(text)))
-	before := text[:pos]
+// place turns a byte offset into line and column, both counted from 1; the column is that of the start of the expression as written
+// that the offset lies in.
+func (l lines) place(pos int, written string) (line, column int) {
+	n, found := slices.BinarySearch(l.starts, pos)
+	if !found {
+		n--
+	}
 
-	return 1 + strings.Count(before, "\n"), pos - strings.LastIndex(before, "\n")
+	return n + 1, start(l.line(n+1), pos-l.starts[n]+1, written)
 }
 
 // AsError finds an *Error in err's chain.
