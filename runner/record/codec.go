@@ -61,13 +61,17 @@ func (e *Encoder) Encode(ctx context.Context, r *Record, others int) (map[string
 			return nil, err
 		}
 
-		size := others + dataSize(data)
-		if size <= limit {
+		size, whole := others+dataSize(data), 0
+		for _, c := range candidates {
+			whole += len(c.text)
+		}
+
+		if size <= limit && whole <= maxWhole {
 			return data, nil
 		}
 
 		// Many values below the threshold can be too much as well.
-		if threshold > 256 {
+		if size > limit && threshold > 256 {
 			threshold /= 4
 
 			continue
@@ -90,7 +94,8 @@ func (e *Encoder) Encode(ctx context.Context, r *Record, others int) (map[string
 
 			out[hash(c.text)] = true
 
-			if size -= c.stored; size <= limit {
+			size -= c.stored
+			if whole -= len(c.text); size <= limit && whole <= maxWhole {
 				break
 			}
 		}

@@ -29,10 +29,14 @@ const (
 )
 
 // MaxValue bounds a spilled value as it lies in the location, in bytes.
-const MaxValue = 128 << 20
+const MaxValue = 64 << 20
 
-// maxUnpacked bounds what one record may decompress to; more than any real one, less than a bomb.
-const maxUnpacked = 256 << 20
+// maxUnpacked bounds what one record may decompress to, and maxWhole what is put into one: more than any real record holds,
+// less than a bomb. A single value may be as long as an output may be.
+const (
+	maxUnpacked = 64 << 20
+	maxWhole    = maxUnpacked / 2
+)
 
 // IsSpilled tells whether value stands for one that lies in the location. Such strings are handed on unchanged; the runner
 // fetches what they stand for.
