@@ -6,5 +6,6 @@ import (
 	_ "github.com/kubectl-kanister/kubectl-kanister/functions/csi"
 	_ "github.com/kubectl-kanister/kubectl-kanister/functions/exec"
 	_ "github.com/kubectl-kanister/kubectl-kanister/functions/task"
+	_ "github.com/kubectl-kanister/kubectl-kanister/functions/volumes"
 	_ "github.com/kubectl-kanister/kubectl-kanister/functions/workload"
 )
