@@ -204,7 +204,14 @@ func regexReplacement(name string, args []any, w weight) error {
 		return err
 	}
 
-	n, err := matches(name, expression, s)
+	if len(replacement) == 0 {
+		return nil
+	}
+
+	// More matches than these are too many, however long they are.
+	most := min((MaxOutput-min(w.bytes, MaxOutput))/len(replacement)+1, maxNodes)
+
+	n, err := matches(name, expression, s, most)
 	if err != nil {
 		return err
 	}
@@ -213,19 +220,19 @@ func regexReplacement(name string, args []any, w weight) error {
 }
 
 func regexMatches(name string, args []any, _ weight) error {
-	_, err := matches(name, text(args, 0), text(args, 1))
+	_, err := matches(name, text(args, 0), text(args, 1), maxNodes)
 
 	return err
 }
 
-// matches counts up to the limit. An expression that does not compile is the function's own business.
-func matches(name, expression, s string) (int, error) {
+// matches counts up to most+1. An expression that does not compile is the function's own business.
+func matches(name, expression, s string, most int) (int, error) {
 	re, err := regexp.Compile(expression)
 	if err != nil {
 		return 0, nil
 	}
 
-	n := len(re.FindAllStringIndex(s, maxNodes+1))
+	n := len(re.FindAllStringIndex(s, most+1))
 
 	return n, entries(name, n)
 }
