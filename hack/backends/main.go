@@ -1,7 +1,7 @@
 // Command backends runs object stores in the test cluster.
 //
-//	backends up [--kind s3|gcs] [--bucket NAME]...    deploy, wait until ready, print access
-//	backends env [--kind s3|gcs]                      print access again
+//	backends up [--kind s3|gcs|azure] [--bucket NAME]...    deploy, wait until ready, print access
+//	backends env [--kind s3|gcs|azure]                print access again
 //	backends bucket create|delete NAME
 //	backends down                                     remove all of them, with the data
 //
@@ -24,6 +24,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 
+	"github.com/kubectl-kanister/kubectl-kanister/hack/backends/azure"
 	"github.com/kubectl-kanister/kubectl-kanister/hack/backends/deploy"
 	"github.com/kubectl-kanister/kubectl-kanister/hack/backends/gcs"
 	"github.com/kubectl-kanister/kubectl-kanister/hack/backends/s3"
@@ -61,7 +62,7 @@ func command() *cobra.Command {
 	var o options
 	root := &cobra.Command{Use: "backends", Short: "Object stores in the test cluster", SilenceUsage: true, SilenceErrors: true}
 	root.PersistentFlags().StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file; $KUBECONFIG or that of the native test cluster when empty")
-	root.PersistentFlags().StringVar(&o.kind, "kind", "s3", "which object store: s3 or gcs")
+	root.PersistentFlags().StringVar(&o.kind, "kind", "s3", "which object store: s3, gcs or azure")
 	root.PersistentFlags().StringVarP(&o.output, "output", "o", "env", "how to print access: env or json")
 
 	up := o.verb("up", "Deploy an object store, wait until it is ready and print access", func(cmd *cobra.Command, b backend, _ []string) error {
@@ -117,8 +118,10 @@ func choose(kind string, cluster *deploy.Cluster) (backend, error) {
 		return s3.New(cluster)
 	case "gcs":
 		return gcs.New(cluster)
+	case "azure":
+		return azure.New(cluster)
 	}
-	return nil, fmt.Errorf("there is no kind %q: there are s3 and gcs", kind)
+	return nil, fmt.Errorf("there is no kind %q: there are s3, gcs and azure", kind)
 }
 
 // cluster is the test cluster, never the one that the user's own kubeconfig happens to point to.

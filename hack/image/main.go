@@ -27,9 +27,13 @@ func run(ctx context.Context, names []string, out, log io.Writer) error {
 	if len(names) == 0 || names[0] == "-h" || names[0] == "--help" {
 		fmt.Fprintln(log, "usage: image NAME...   builds images and prints the paths of their tars")
 		for _, i := range recipe.All() {
-			fmt.Fprintf(log, "  %-10s %s\n", i.Name, i.About)
+			about := i.About
+			if i.Extra {
+				about += " (not among all)"
+			}
+			fmt.Fprintf(log, "  %-10s %s\n", i.Name, about)
 		}
-		fmt.Fprintln(log, "  all        all of them")
+		fmt.Fprintln(log, "  all        what the demo and most tests need")
 		return nil
 	}
 	chosen, err := choose(names)
@@ -50,7 +54,12 @@ func choose(names []string) ([]recipe.Image, error) {
 	var chosen []recipe.Image
 	for _, name := range names {
 		if name == "all" {
-			return recipe.All(), nil
+			for _, i := range recipe.All() {
+				if !i.Extra {
+					chosen = append(chosen, i)
+				}
+			}
+			continue
 		}
 		at := slices.IndexFunc(recipe.All(), func(i recipe.Image) bool { return i.Name == name })
 		if at < 0 {

@@ -143,3 +143,27 @@ func TestImageIsValidAndReproducible(t *testing.T) {
 		t.Errorf("manifest = %+v, %v", manifest, err)
 	}
 }
+
+func TestTree(t *testing.T) {
+	root := t.TempDir()
+	for _, name := range []string{"bin/run", "lib/a.js", "lib/a.js.map"} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755), os.WriteFile(filepath.Join(root, name), []byte(name), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("../lib", filepath.Join(root, "bin/lib")); err != nil {
+		t.Fatal(err)
+	}
+	files, err := Tree(root, "/opt/x", func(rel string) bool { return strings.HasSuffix(rel, ".map") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, path := layer(t, files)
+	want := []string{
+		"5 755 0:0 opt/x/", "5 755 0:0 opt/x/bin/", "2 777 0:0 opt/x/bin/lib ../lib", "0 755 0:0 opt/x/bin/run  bin/run",
+		"5 755 0:0 opt/x/lib/", "0 755 0:0 opt/x/lib/a.js  lib/a.js",
+	}
+	if got := listing(t, path); !slices.Equal(got, want) {
+		t.Errorf("layer:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}

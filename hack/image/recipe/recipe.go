@@ -25,13 +25,15 @@ type Image struct {
 	Name string
 	// About is a line of help.
 	About string
+	// Extra images are for tests of one kind of store, and are only made when they are named.
+	Extra bool
 
 	make func(context.Context, kitchen) (path string, err error)
 }
 
 // All images, in the order in which they are best built: the quick ones first.
 func All() []Image {
-	return []Image{runner, versitygw, fakeGCS, tools, postgres}
+	return []Image{runner, versitygw, fakeGCS, tools, postgres, azurite}
 }
 
 // kitchen is where images are made.

@@ -68,6 +68,7 @@ var versitygw = Image{
 
 var fakeGCS = Image{
 	Name:  "fakegcs",
+	Extra: true,
 	About: "fake-gcs-server, with the API of Google Cloud Storage",
 	make: func(ctx context.Context, k kitchen) (string, error) {
 		return k.fromProgram(ctx, fakeGCSProgram)
