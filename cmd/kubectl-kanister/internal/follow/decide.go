@@ -1,7 +1,9 @@
 package follow
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -127,6 +129,10 @@ func (t *tracker) tellDeaths() {
 func (t *tracker) due() (time.Time, bool) {
 	var times []time.Time
 
+	if t.record == nil {
+		times = append(times, t.since.Add(graceContact))
+	}
+
 	for _, known := range t.problems {
 		if !known.told {
 			times = append(times, known.first.Add(known.Grace))
@@ -154,11 +160,15 @@ func (t *tracker) due() (time.Time, bool) {
 
 // decide ends following where the record alone never would: a run that cannot start, a Job that is at its end or gone.
 func (t *tracker) decide(ctx context.Context) (bool, error) {
+	now := t.clock.Now()
+
 	if t.record == nil {
+		if now.Sub(t.since) >= graceContact {
+			return false, fmt.Errorf("reading run %q: the API server has not answered for %s: %w", t.ref.Name, graceContact, cmp.Or(t.downErr, errSilent))
+		}
+
 		return false, nil
 	}
-
-	now := t.clock.Now()
 
 	if !t.started {
 		if problem, hopeless := t.cannotStart(now); hopeless {
@@ -195,6 +205,8 @@ func (t *tracker) decide(ctx context.Context) (bool, error) {
 
 	return true, nil
 }
+
+var errSilent = errors.New("it accepts requests and is silent")
 
 func (t *tracker) postpone(now time.Time) {
 	if !t.jobEnded.IsZero() {

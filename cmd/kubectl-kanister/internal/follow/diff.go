@@ -3,6 +3,7 @@ package follow
 import (
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"time"
 
@@ -14,6 +15,10 @@ import (
 func changes(ref Ref, old, next *record.Record, now time.Time) []Event {
 	var events []Event
 
+	if next.Ended != nil {
+		now = *next.Ended // of what the record gives no time, it was over by then
+	}
+
 	add := func(e Event) {
 		e.Run = ref
 		if e.Time.IsZero() {
@@ -24,7 +29,7 @@ func changes(ref Ref, old, next *record.Record, now time.Time) []Event {
 	}
 
 	if old == nil {
-		add(Event{Kind: Attached, Time: now, Record: next})
+		add(Event{Kind: Attached, Time: next.Created, Record: next})
 
 		old = &record.Record{}
 	}
@@ -57,7 +62,7 @@ func changes(ref Ref, old, next *record.Record, now time.Time) []Event {
 			kind = Warning
 		}
 
-		if !slices.Contains(next.Warnings, event.Message) {
+		if !slices.Contains(next.Warnings, event.Message) && !echo(next, event.Message) {
 			add(Event{Kind: kind, Time: event.Time, Message: event.Message})
 		}
 	}
@@ -78,6 +83,15 @@ func changes(ref Ref, old, next *record.Record, now time.Time) []Event {
 	}
 
 	return events
+}
+
+// lifecycle are the lines of the history that say what other events say.
+var lifecycle = regexp.MustCompile(`^(run started$|run \w+ in |phase ".*" (started|complete in |failed: |cancelled: )|undone: |not undone: |` +
+	`cancel requested: |runner pod \d+ takes the run over)`)
+
+// echo tells whether a line of the history repeats what another event, or the outcome, tells.
+func echo(r *record.Record, message string) bool {
+	return lifecycle.MatchString(message) || r.Error != nil && r.Error.Message == message
 }
 
 func find(phases []record.Phase, name string) *record.Phase {

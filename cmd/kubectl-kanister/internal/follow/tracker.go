@@ -10,6 +10,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/utils/clock"
@@ -23,6 +24,8 @@ const (
 	graceVerdict = 3 * time.Second
 	// graceNoJob is how long a run may be without a Job, while it is being made.
 	graceNoJob = 10 * time.Second
+	// graceContact is how long the API server may not answer before the record was ever read.
+	graceContact = time.Minute
 	// lastLines of a dead runner's log are shown.
 	lastLines = 20
 )
@@ -37,7 +40,7 @@ type tracker struct {
 	streams sync.WaitGroup
 
 	record      *record.Record
-	recordGone  bool
+	downErr     error // why the API server did not answer last
 	job         *batchv1.Job
 	jobKnown    bool // the Job, or its absence, was seen
 	jobDenied   bool
@@ -206,6 +209,7 @@ func lister[T runtime.Object](list func(context.Context, metav1.ListOptions) (T,
 func (t *tracker) onRecord(_ context.Context, c change) (bool, error) {
 	switch c.kind {
 	case down:
+		t.downErr = c.err
 		t.emit(Event{Kind: Disconnected, Message: c.err.Error()})
 
 		return false, nil
@@ -216,12 +220,19 @@ func (t *tracker) onRecord(_ context.Context, c change) (bool, error) {
 	case denied:
 		return false, fmt.Errorf("%w %q: %w", ErrForbidden, t.ref.Name, c.err)
 	case replaced:
-		if len(c.items) > 0 {
-			return t.update(c.items[0])
+		if item := t.own(c.items); item != nil {
+			return t.update(item)
 		}
 	case changed:
+		if t.own([]runtime.Object{c.item}) == nil {
+			return false, nil
+		}
+
 		return t.update(c.item)
 	case deleted:
+		if t.own([]runtime.Object{c.item}) == nil {
+			return false, nil
+		}
 	}
 
 	if t.record == nil {
@@ -229,6 +240,17 @@ func (t *tracker) onRecord(_ context.Context, c change) (bool, error) {
 	}
 
 	return false, fmt.Errorf("%w while run %q was %s", ErrGone, t.ref.Name, t.record.State)
+}
+
+// own is the object named as the run, or nil: the selector is not relied on.
+func (t *tracker) own(items []runtime.Object) runtime.Object {
+	for _, item := range items {
+		if object, err := meta.Accessor(item); err == nil && object.GetName() == t.ref.Name {
+			return item
+		}
+	}
+
+	return nil
 }
 
 func (t *tracker) update(object runtime.Object) (bool, error) {
@@ -265,14 +287,16 @@ func (t *tracker) onJob(_ context.Context, c change) (bool, error) {
 	case down, up:
 		return false, nil
 	case replaced:
-		t.job = nil
-		if len(c.items) > 0 {
-			t.job, _ = c.items[0].(*batchv1.Job)
+		t.job, _ = t.own(c.items).(*batchv1.Job)
+	case changed, deleted:
+		if t.own([]runtime.Object{c.item}) == nil {
+			return false, nil
 		}
-	case changed:
+
 		t.job, _ = c.item.(*batchv1.Job)
-	case deleted:
-		t.job, _ = c.item.(*batchv1.Job) // its last state, for the reasons
+	}
+
+	if c.kind == deleted { // t.job keeps its last state, for the reasons
 		t.jobKnown, t.jobMissing = true, t.clock.Now().Add(graceVerdict-graceNoJob)
 
 		return false, nil

@@ -49,7 +49,7 @@ one of a namespace becomes its default.`,
 	get.Use = "get [NAME...] [-A] [-o FORMAT]"
 	get.Aliases = []string{"list", "ls"}
 
-	cmd.AddCommand(create, get, newCmdDelete(getter, streams))
+	cmd.AddCommand(create, get, newCmdCheck(getter, streams), newCmdDelete(getter, streams))
 
 	return cmd
 }

@@ -98,6 +98,12 @@ func (o *WaitOptions) Validate() error {
 
 // Run follows the runs.
 func (o *WaitOptions) Run(ctx context.Context) error {
+	for _, ref := range o.Refs { // what cannot be followed is told at once, before any of it is
+		if _, err := get(ctx, o.Session, ref); err != nil {
+			return err
+		}
+	}
+
 	_, err := ui.Follow(ctx, ui.Options{
 		Client: o.Session.Kubernetes, Streams: o.IOStreams, Mode: o.Mode, Timeout: o.Timeout, Commands: o.Session.Commands,
 	}, o.Refs...)
