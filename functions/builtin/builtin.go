@@ -4,7 +4,9 @@ package builtin
 import (
 	// One line per family of functions.
 	_ "github.com/kubectl-kanister/kubectl-kanister/functions/csi"
+	_ "github.com/kubectl-kanister/kubectl-kanister/functions/data"
 	_ "github.com/kubectl-kanister/kubectl-kanister/functions/exec"
+	_ "github.com/kubectl-kanister/kubectl-kanister/functions/location"
 	_ "github.com/kubectl-kanister/kubectl-kanister/functions/task"
 	_ "github.com/kubectl-kanister/kubectl-kanister/functions/volumes"
 	_ "github.com/kubectl-kanister/kubectl-kanister/functions/workload"

@@ -217,6 +217,10 @@ func restoreFrom(ctx context.Context, repository *kopia.Repository, r Request, e
 func (r Request) paths(source string) (sub, target string, err error) {
 	target = path.Join("/", r.RestorePath, source)
 
+	if r.Flat {
+		return strings.TrimPrefix(path.Join("/", r.BackupPath), "/"), path.Join("/", r.RestorePath), nil
+	}
+
 	if r.BackupPath != "" {
 		wanted := path.Join("/", r.BackupPath)
 

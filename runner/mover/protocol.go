@@ -55,6 +55,8 @@ type Request struct {
 	BackupPath  string   `json:"backupPath,omitempty"`
 	Volumes     []string `json:"volumes,omitempty"`
 	DeleteExtra bool     `json:"deleteExtra,omitempty"`
+	// Flat: BackupPath is relative to the snapshot's root, wherever that was, and its content goes to RestorePath itself.
+	Flat bool `json:"flat,omitempty"`
 }
 
 // Event is one line. Exactly one member is set; an event with Backup, Restore or Error is the last one.

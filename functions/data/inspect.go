@@ -1,0 +1,90 @@
+package data
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/kubectl-kanister/kubectl-kanister/functions"
+	"github.com/kubectl-kanister/kubectl-kanister/functions/spec"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/kopia"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/location"
+)
+
+type (
+	// BackupDataStats measures a backup (COMPAT §4.18).
+	BackupDataStats struct{ spec.Function }
+	// CheckRepository tells whether a repository is there and its password right (COMPAT §4.19).
+	CheckRepository struct{ spec.Function }
+)
+
+var (
+	_ = functions.Register(BackupDataStats{spec.Must("BackupDataStats")})
+	_ = functions.Register(CheckRepository{spec.Must("CheckRepository")})
+)
+
+// Exec implements functions.Func.
+func (f BackupDataStats) Exec(ctx context.Context, run *functions.Run, args map[string]any) (map[string]any, error) {
+	var a struct {
+		Prefix        string `mapstructure:"backupArtifactPrefix"`
+		BackupID      string `mapstructure:"backupID"`
+		Mode          string `mapstructure:"statsMode"`
+		EncryptionKey string `mapstructure:"encryptionKey"`
+		InsecureTLS   bool   `mapstructure:"insecureTLS"`
+	}
+	if err := functions.Decode(f.Function, args, &a); err != nil {
+		return nil, err
+	}
+
+	if err := given(map[string]string{"backupArtifactPrefix": a.Prefix, "backupID": a.BackupID}); err != nil {
+		return nil, err
+	}
+
+	mode := strings.ToLower(a.Mode)
+	if mode == "" {
+		mode = kopia.RestoreSize
+	}
+
+	if !slices.Contains(kopia.StatsModes, mode) {
+		return nil, fmt.Errorf("reading argument %q: %q is none of %s", "statsMode", a.Mode, strings.Join(kopia.StatsModes, ", "))
+	}
+
+	var s kopia.Stats
+
+	err := repository{a.Prefix, a.EncryptionKey, a.InsecureTLS}.with(ctx, run, func(r *kopia.Repository) (err error) {
+		s, err = r.Stats(ctx, a.BackupID, mode)
+
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	return map[string]any{"mode": s.Mode, "fileCount": strconv.FormatInt(s.Count, 10), "size": human(s.Bytes), "version": version}, nil
+}
+
+// Exec implements functions.Func.
+func (f CheckRepository) Exec(ctx context.Context, run *functions.Run, args map[string]any) (map[string]any, error) {
+	var a struct {
+		Prefix        string `mapstructure:"backupArtifactPrefix"`
+		EncryptionKey string `mapstructure:"encryptionKey"`
+		InsecureTLS   bool   `mapstructure:"insecureTLS"`
+	}
+	if err := functions.Decode(f.Function, args, &a); err != nil {
+		return nil, err
+	}
+
+	err := repository{a.Prefix, a.EncryptionKey, a.InsecureTLS}.open(ctx, run)
+
+	wrong := location.ReasonOf(err) == location.WrongPassword
+	absent := errors.Is(err, kopia.ErrNoRepository) || errors.Is(err, kopia.ErrRestic)
+
+	if err != nil && !wrong && !absent {
+		return nil, failure(err)
+	}
+
+	return map[string]any{"passwordIncorrect": strconv.FormatBool(wrong), "repoUnavailable": strconv.FormatBool(absent), "version": version}, nil
+}
