@@ -45,7 +45,8 @@ type RestoreResult struct {
 }
 
 // RestoreVolume restores a backup into the root of a volume. Several may run at once. What could not be set back (owners) is a
-// warning in the journal.
+// warning in the journal. If it fails after it had begun to write, the figures beside the error are not zero: the volume then is
+// half as it was and half as it was backed up.
 func RestoreVolume(ctx context.Context, run *functions.Run, r RestoreRequest) (RestoreResult, error) {
 	const root = "/volume"
 
@@ -68,11 +69,11 @@ func RestoreVolume(ctx context.Context, run *functions.Run, r RestoreRequest) (R
 	}
 
 	e, err := w.do(ctx)
-	if err != nil {
+	if e.Restore == nil {
 		return RestoreResult{}, err
 	}
 
-	return RestoreResult{BackupID: e.Restore.ID, Bytes: e.Restore.Bytes, Files: e.Restore.Files, Deleted: e.Restore.Deleted}, nil
+	return RestoreResult{BackupID: e.Restore.ID, Bytes: e.Restore.Bytes, Files: e.Restore.Files, Deleted: e.Restore.Deleted}, err
 }
 
 // restoreArgs are those of RestoreData and RestoreDataAll; each declares what it reads.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/kubectl-kanister/kubectl-kanister/functions"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/kopia"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/kube"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/mover"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
@@ -53,6 +54,8 @@ type worker struct {
 	tolerations []corev1.Toleration
 	request     mover.Request
 	progress    func(record.Progress)
+	// seen is the last progress, in case the worker dies.
+	seen mover.Event
 }
 
 // do runs the worker to its end and returns the mover's last event. Warnings about what could not be moved are given to the
@@ -153,16 +156,26 @@ func (w *worker) conclude(pod *kube.Pod, last *mover.Event, err error) (mover.Ev
 			failed.LastLogs = readable(failed.LastLogs)
 		}
 
-		return mover.Event{}, fmt.Errorf("%s: %w", w.subject, err)
+		return w.half(), fmt.Errorf("%s: %w", w.subject, err)
 	case last == nil:
 		ref := pod.Ref()
 
-		return mover.Event{}, &kube.Error{Reason: kube.ReasonOutput, Message: w.subject + ": the data mover ended without a result", Pod: &ref}
+		return w.half(), &kube.Error{Reason: kube.ReasonOutput, Message: w.subject + ": the data mover ended without a result", Pod: &ref}
 	}
 
 	w.report(*last)
 
 	return *last, nil
+}
+
+// half is what a restore had done when its worker died.
+func (w *worker) half() mover.Event {
+	p := w.seen.Progress
+	if w.request.Op != mover.OpRestore || p == nil || p.BytesDone+p.FilesDone == 0 {
+		return mover.Event{}
+	}
+
+	return mover.Event{Restore: &mover.Restore{Restored: kopia.Restored{Bytes: p.BytesDone, Files: max(p.FilesDone, 1)}}}
 }
 
 // readable drops progress from log lines that are shown to people.
@@ -401,6 +414,7 @@ func (s *events) line(line []byte) {
 	case !ok && len(bytes.TrimSpace(line)) > 0:
 		s.worker.run.Journal.Log(s.source, string(line))
 	case e.Progress != nil:
+		s.worker.seen = e
 		s.worker.showProgress(e, &s.rate)
 	case e.Last():
 		s.last = &e

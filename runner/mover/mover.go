@@ -117,7 +117,9 @@ func Do(ctx context.Context, request Request, emit func(Event)) Event {
 	if err != nil {
 		reason, hint := location.Explain(err)
 
-		return Event{Error: &Error{Message: err.Error(), Reason: string(reason), Hint: hint}}
+		e.Error, e.Backup = &Error{Message: err.Error(), Reason: string(reason), Hint: hint}, nil
+
+		return e
 	}
 
 	return e
@@ -189,8 +191,13 @@ func restore(ctx context.Context, r Request, emit func(Event)) (*Restore, error)
 	}
 
 	result, err := restoreFrom(ctx, repository, r, emit)
+	err = errors.Join(err, repository.Close(ctx))
 
-	return result, errors.Join(err, repository.Close(ctx))
+	if err != nil && result != nil && result.Files+result.Links+result.Deleted == 0 {
+		result = nil // nothing was touched
+	}
+
+	return result, err
 }
 
 func restoreFrom(ctx context.Context, repository *kopia.Repository, r Request, emit func(Event)) (*Restore, error) {

@@ -59,7 +59,8 @@ type Request struct {
 	Flat bool `json:"flat,omitempty"`
 }
 
-// Event is one line. Exactly one member is set; an event with Backup, Restore or Error is the last one.
+// Event is one line. One member is set; an event with Backup, Restore or Error is the last one. A restore that failed after it had begun
+// to write has both Restore and Error: the target is a mixture.
 type Event struct {
 	Progress *kopia.Progress `json:"progress,omitempty"`
 	Backup   *Backup         `json:"backup,omitempty"`
