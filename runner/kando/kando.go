@@ -4,6 +4,7 @@ package kando
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -32,7 +33,8 @@ func Main(ctx context.Context, args []string, streams Streams, version string) i
 
 	_, _ = fmt.Fprintf(streams.ErrOut, "kando: %v\n", err)
 
-	if _, ours := err.(usageError); ours || !ran.Runnable() { //nolint:errorlint // made in this package, never wrapped
+	var wrong usageError
+	if errors.As(err, &wrong) {
 		_, _ = fmt.Fprint(streams.ErrOut, ran.UsageString())
 	}
 
@@ -50,13 +52,8 @@ func NewCmdKando(streams Streams, version string) *cobra.Command {
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("unknown command %q", args[0])}
-			}
-
-			return nil
-		},
+		Args:          known,
+		RunE:          help,
 	}
 
 	cmd.PersistentFlags().StringP("verbosity", "v", "warning", "accepted for upstream's sake; errors are always shown, nothing else is")
@@ -69,6 +66,17 @@ func NewCmdKando(streams Streams, version string) *cobra.Command {
 
 	return cmd
 }
+
+// known refuses words that are no command; help is what a group of commands does by itself.
+func known(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())}
+	}
+
+	return nil
+}
+
+func help(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 
 // exactly is cobra.ExactArgs with a message that says what is wanted.
 func exactly(names ...string) cobra.PositionalArgs {

@@ -72,13 +72,8 @@ func newCmdLocation(streams Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "location",
 		Short: "Push to, pull from and delete in the profile's location",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())}
-			}
-
-			return nil
-		},
+		Args:  known,
+		RunE:  help,
 	}
 	cmd.AddCommand(newCmdPush(streams), newCmdPull(streams), newCmdDelete(streams))
 
@@ -111,7 +106,7 @@ func (o *locationOptions) push(ctx context.Context, source string) error {
 	if err != nil {
 		return err
 	}
-	defer store.Close() //nolint:errcheck // Put has returned: everything is stored
+	defer store.Close() // Put has returned: everything is stored
 
 	content, done, err := o.source(source)
 	if err != nil {
@@ -246,7 +241,7 @@ func (o *locationOptions) delete(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer store.Close() //nolint:errcheck // Delete has returned
+	defer store.Close() // Delete has returned
 
 	key = location.Clean(key)
 	if err := store.Delete(ctx, key); err != nil {

@@ -25,6 +25,8 @@ const (
 // TooLargeError says that a record does not fit into its ConfigMap, whatever was tried.
 type TooLargeError struct {
 	Size, Limit int
+	// Whole tells that Size is that of the values before compression.
+	Whole bool
 	// Largest names the biggest value, e.g. `output "dump" of phase "export" (1.2 MiB)`.
 	Largest string
 	// Spill tells that values would have been put into the location, had there been one.
@@ -33,7 +35,12 @@ type TooLargeError struct {
 
 // Error names the biggest value and the way out.
 func (e *TooLargeError) Error() string {
-	text := fmt.Sprintf("storing the run record: %d bytes compressed, the limit is %d", e.Size, e.Limit)
+	what := "bytes compressed"
+	if e.Whole {
+		what = "bytes of values"
+	}
+
+	text := fmt.Sprintf("storing the run record: %d %s, the limit is %d", e.Size, what, e.Limit)
 	if e.Largest != "" {
 		text += "; the largest value is " + e.Largest
 	}

@@ -81,7 +81,11 @@ func (e *Encoder) Encode(ctx context.Context, r *Record, others int) (map[string
 
 		for _, c := range candidates {
 			if e.Spill == nil {
-				return nil, &TooLargeError{Size: size, Limit: limit, Largest: c.describe(), Spill: true}
+				if size <= limit {
+					size, limit = whole, maxWhole
+				}
+
+				return nil, &TooLargeError{Size: size, Limit: limit, Whole: limit == maxWhole, Largest: c.describe(), Spill: true}
 			}
 
 			if largest == "" {

@@ -208,7 +208,7 @@ func TestBomb(t *testing.T) {
 
 	r := &record.Record{SchemaVersion: record.SchemaVersion, Phases: []record.Phase{{Output: map[string]any{}}}}
 	for i := range 8 {
-		r.Phases[0].Output[fmt.Sprint(i)] = strings.Repeat(fmt.Sprint(i), 10<<20)
+		r.Phases[0].Output[fmt.Sprint(i)] = strings.Repeat(fmt.Sprint(i), 5<<20)
 	}
 
 	var tooLarge *record.TooLargeError
@@ -229,7 +229,7 @@ func TestBomb(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	if err := encoder.Resolve(t.Context(), got); err != nil || len(got.Phases[0].Output["7"].(string)) != 10<<20 || len(spilled) == 0 {
+	if err := encoder.Resolve(t.Context(), got); err != nil || len(got.Phases[0].Output["7"].(string)) != 5<<20 || len(spilled) == 0 {
 		t.Errorf("with a location: %v, %d spilled", err, len(spilled))
 	}
 }

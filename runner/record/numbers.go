@@ -39,7 +39,7 @@ func unmarshal(raw []byte, into any) error {
 		return err
 	}
 
-	if _, err := decoder.Token(); err != io.EOF { //nolint:errorlint // Token gives io.EOF itself
+	if _, err := decoder.Token(); err != io.EOF {
 		return fmt.Errorf("text after the JSON document")
 	}
 
