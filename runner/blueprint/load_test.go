@@ -140,8 +140,8 @@ func TestLoadFindings(t *testing.T) {
 			want: []string{"f.yaml:8:1: spec: unknown field \"spec\": a Blueprint has no spec, its actions stand at the top level"},
 		},
 		"unknown field of an object": {
-			old: "          kind: Secret", with: "          kind: Secret\n          nmae: x",
-			want: []string{`nmae: unknown field "nmae" (did you mean "name"?)`},
+			old: "          kind: Secret", with: "          kind: Secret\n          nme: x",
+			want: []string{`nme: unknown field "nme" (did you mean "name"?)`},
 		},
 		"key twice": {
 			old: "        image: postgres\n", with: "        image: postgres\n        image: mysql\n",
@@ -152,11 +152,11 @@ func TestLoadFindings(t *testing.T) {
 			want: []string{"metadata"},
 		},
 		"several at once, in order": {
-			file: "apiVersion: cr.kanister.io/v1alpha1\nkind: Blueprint\nactions:\n  a:\n    phases: {}\n    typ: x\n  b:\n    phases:\n    - nmae: x\n  c:\n    phases: []\n  d:\n",
+			file: "apiVersion: cr.kanister.io/v1alpha1\nkind: Blueprint\nactions:\n  a:\n    phases: {}\n    typ: x\n  b:\n    phases:\n    - nme: x\n  c:\n    phases: []\n  d:\n",
 			want: []string{
 				"f.yaml:5:13: actions.a.phases: wrong type: a list is expected here, not a mapping",
 				`f.yaml:6:5: actions.a.typ: unknown field "typ" (did you mean "type"?)`,
-				`f.yaml:9:7: actions.b.phases[0].nmae: unknown field "nmae" (did you mean "name"?)`,
+				`f.yaml:9:7: actions.b.phases[0].nme: unknown field "nme" (did you mean "name"?)`,
 				"f.yaml:10:3: actions.c.phases: the action has no phases",
 				"f.yaml:12:3: actions.d: the action is empty; it needs phases",
 			},

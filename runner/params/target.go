@@ -89,9 +89,9 @@ func setTarget(ctx context.Context, c Cluster, req Request, p *TemplateParams) e
 
 // fetchTarget gets the target as the API has it.
 func fetchTarget(ctx context.Context, c Cluster, target blueprint.ObjectReference) (*unstructured.Unstructured, error) {
-	gvr, namespace := schema.GroupVersionResource{}, target.Namespace
-	kind := kindOf(target)
-	name := target.Name
+	var gvr schema.GroupVersionResource
+
+	kind, namespace, name := kindOf(target), target.Namespace, target.Name
 
 	if kind != "" {
 		gvr = known[kind]

@@ -24,7 +24,7 @@ func TestNearest(t *testing.T) {
 		{"Backupdata", functions, "BackupData"},
 		{"Frobnicate", functions, ""},
 		{"x", []string{"y"}, ""},
-		{"nmae", []string{"name", "kind"}, "name"},
+		{"nme", []string{"name", "kind"}, "name"},
 		{"", functions, ""},
 		{strings.Repeat("a", 4096), functions, ""},
 		{"command", nil, ""},

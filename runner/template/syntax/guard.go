@@ -229,7 +229,7 @@ func regexMatches(name string, args []any, _ weight) error {
 func matches(name, expression, s string, most int) (int, error) {
 	re, err := regexp.Compile(expression)
 	if err != nil {
-		return 0, nil
+		return 0, nil //nolint:nilerr // see above
 	}
 
 	n := len(re.FindAllStringIndex(s, most+1))
