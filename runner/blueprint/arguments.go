@@ -45,7 +45,12 @@ func (v *validator) phase(path string, p *Phase) {
 
 		argument, known := f.argument(name)
 		if !known {
-			v.add(Error, v.source().keyAt(at), at, suggest.Nearest(name, f.spellings()), "%s has no argument %q%s", p.Func, name, has(f))
+			near, there := suggest.Nearest(name, f.spellings()), ""
+			if near == "" {
+				there = has(f)
+			}
+
+			v.add(Error, v.source().keyAt(at), at, near, "%s has no argument %q%s", p.Func, name, there)
 
 			continue
 		}

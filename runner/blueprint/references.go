@@ -92,11 +92,15 @@ func (v *validator) member(t text, r syntax.Reference) bool {
 			soft := r
 			soft.Soft = false
 
-			parent := "." + strings.Join(r.Path[:i], ".")
-			if i == 0 {
-				v.say(Error, t, soft, suggest.Nearest(name, fields), "there is no such parameter; there are %s", strings.Join(fields, ", "))
-			} else {
-				v.say(Error, t, soft, suggest.Nearest(name, fields), "%s has no %q; it has %s", parent, name, strings.Join(fields, ", "))
+			parent, near := "."+strings.Join(r.Path[:i], "."), suggest.Nearest(name, fields)
+
+			switch {
+			case i == 0 && near != "":
+				v.say(Error, t, soft, near, "there is no such parameter")
+			case i == 0:
+				v.say(Error, t, soft, "", "there is no such parameter; there are %s", strings.Join(fields, ", "))
+			default:
+				v.say(Error, t, soft, near, "%s has no %q; it has %s", parent, name, strings.Join(fields, ", "))
 			}
 
 			return true

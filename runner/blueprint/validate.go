@@ -152,8 +152,13 @@ func (v *validator) duplicates() {
 			}
 
 			if other, twice := here[phase]; twice {
-				v.add(Error, v.source().at(path), path, "", "the phase name %q stands twice in this action (first at %s); outputs would be mixed up",
-					phase, other)
+				where := other
+				if line := v.source().at(other).line; line > 0 {
+					where = fmt.Sprintf("line %d", line)
+				}
+
+				v.add(Error, v.source().at(path), path, "", "the phase name %q stands twice in this action, first on %s; outputs would be mixed up",
+					phase, where)
 
 				continue
 			}

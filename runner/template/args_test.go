@@ -207,6 +207,8 @@ func TestRenderPartial(t *testing.T) {
 		"{{ .Phases.dump.Secrets.s.Name }}":               {"", false, false},
 		"{{ .Secrets.creds.Data.password | toString }}":   {"{{ .Secrets.creds.Data.password | toString }}", true, false},
 		"{{ .DeferPhase.Output.x }}":                      {"{{ .DeferPhase.Output.x }}", true, false},
+		"{{ .Time }}":                                     {"{{ .Time }}", true, false},
+		"{{ randAlphaNum 5 }}":                            {"{{ randAlphaNum 5 }}", true, false},
 		"{{ toJson . }}":                                  {"{{ toJson . }}", true, false},
 		"{{ .Options.zz }}":                               {"", false, true},
 		"{{ nope }}":                                      {"", false, true},

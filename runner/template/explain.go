@@ -35,7 +35,7 @@ func explain(text string, p *params.TemplateParams, err error) error {
 	} else if m := nilPointer.FindStringSubmatch(e.Message); m != nil {
 		unset(e, path, m[1], m[2], p)
 	} else if m := noField.FindStringSubmatch(e.Message); m != nil {
-		unknown(e, path, m[1], m[2], p)
+		unknown(e, path, m[1], m[2])
 	}
 
 	return e
@@ -127,7 +127,7 @@ func unset(e *syntax.Error, path []string, typeName, field string, p *params.Tem
 }
 
 // unknown explains a field that a struct does not have.
-func unknown(e *syntax.Error, path []string, field, typeName string, _ *params.TemplateParams) {
+func unknown(e *syntax.Error, path []string, field, typeName string) {
 	if typeName != "params.TemplateParams" {
 		e.Message = fmt.Sprintf("%s has no field %q", strings.TrimPrefix(strings.TrimPrefix(typeName, "*"), "params."), field)
 		if t, ok := fieldsAt(path, field); ok {
@@ -139,8 +139,12 @@ func unknown(e *syntax.Error, path []string, field, typeName string, _ *params.T
 	}
 
 	roots := Roots()
-	e.Message = fmt.Sprintf("there is no parameter .%s; there are %s", field, enumerate(roots))
-	e.Suggestion = suggest.Nearest(field, roots)
+
+	if e.Suggestion = suggest.Nearest(field, roots); e.Suggestion != "" {
+		e.Message = fmt.Sprintf("there is no parameter .%s", field)
+	} else {
+		e.Message = fmt.Sprintf("there is no parameter .%s; there are %s", field, strings.Join(roots, ", "))
+	}
 }
 
 // Roots are the names at the root of every template, sorted.

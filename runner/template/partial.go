@@ -1,13 +1,22 @@
 package template
 
 import (
+	"slices"
+
 	"github.com/kubectl-kanister/kubectl-kanister/runner/params"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/template/syntax"
 )
 
-// RenderPartial renders text as far as that is possible before the run. A template that reads what is not known yet (outputs of
-// phases, Secrets and ConfigMaps that p does not hold, artifacts that come from them) comes back as it is, with unresolved
-// true. Errors are those that the run would meet as well.
+// volatile are the functions that give something else each time.
+var volatile = []string{
+	"ago", "now", "randAlpha", "randAlphaNum", "randAscii", "randBytes", "randInt", "randNumeric", "shuffle", "uuidv4",
+	"encryptAES", "genCA", "genCAWithKey", "genPrivateKey", "genSelfSignedCert", "genSelfSignedCertWithKey", "genSignedCert",
+	"genSignedCertWithKey",
+}
+
+// RenderPartial renders text as far as that is possible before the run. A template that reads what is not known yet comes back as
+// it is, with unresolved true: outputs of phases, Secrets and ConfigMaps that p does not hold, the time of the run, chance. Errors
+// are those that the run would meet as well.
 func RenderPartial(text string, p *params.TemplateParams) (out string, unresolved bool, err error) {
 	refs, err := syntax.References(text)
 	if err != nil {
@@ -22,6 +31,15 @@ func RenderPartial(text string, p *params.TemplateParams) (out string, unresolve
 		if pending(r, p) {
 			return text, true, nil
 		}
+	}
+
+	used, err := syntax.Identifiers(text)
+	if err != nil {
+		return "", false, err
+	}
+
+	if slices.ContainsFunc(volatile, func(name string) bool { return used[name] }) {
+		return text, true, nil
 	}
 
 	out, err = Render(text, p)
@@ -53,6 +71,8 @@ func pending(r syntax.Reference, p *params.TemplateParams) bool {
 	}
 
 	switch r.Path[0] {
+	case "Time":
+		return true
 	case "Phases":
 		if len(r.Path) == 1 {
 			return !r.Scope
