@@ -185,7 +185,7 @@ func (s *source) throughTar(ctx context.Context) (mover.Event, error) {
 		return mover.Event{}, failure(err)
 	}
 
-	e := mover.Event{Backup: &mover.Backup{Snapshot: made, Place: repository.Place()}}
+	e := mover.Event{Backup: &mover.Backup{Snapshot: made, Place: repository.Place(), Seconds: made.Ended.Sub(made.Started).Seconds()}}
 	s.worker.report(e)
 
 	return e, nil

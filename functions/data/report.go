@@ -46,7 +46,7 @@ type reporter struct {
 
 func (r reporter) result(e mover.Event) {
 	if b := e.Backup; b != nil {
-		r.event(fmt.Sprintf("%s: backed up %s in %d files, %s new, %s", r.subject, human(b.Bytes), b.Files, human(b.BytesNew), speed(b.Bytes, b.Seconds)))
+		r.event(fmt.Sprintf("%s: backed up %s in %s, %s new, %s", r.subject, human(b.Bytes), plural(b.Files), human(b.BytesNew), speed(b.Bytes, b.Seconds)))
 		r.problems(b.Unreadable, "could not be read and is not in the backup", "could not be read and are not in the backup")
 		r.problems(b.Changed, "changed while it was read", "changed while they were read")
 
@@ -64,7 +64,7 @@ func (r reporter) result(e mover.Event) {
 	}
 
 	if b := e.Restore; b != nil {
-		r.event(fmt.Sprintf("%s: restored %s in %d files to %s, %s", r.subject, human(b.Bytes), b.Files, b.Path, speed(b.Bytes, b.Seconds)))
+		r.event(fmt.Sprintf("%s: restored %s in %s to %s, %s", r.subject, human(b.Bytes), plural(b.Files), b.Path, speed(b.Bytes, b.Seconds)))
 
 		if b.Deleted > 0 {
 			r.event(fmt.Sprintf("%s: deleted %d files and directories that the backup does not hold", r.subject, b.Deleted))
@@ -84,6 +84,14 @@ func (r reporter) problems(p kopia.Problems, one, many string) {
 	default:
 		r.warn(fmt.Sprintf("%s: %d files %s: %s", r.subject, p.Count, many, named(p)))
 	}
+}
+
+func plural(files int64) string {
+	if files == 1 {
+		return "1 file"
+	}
+
+	return fmt.Sprintf("%d files", files)
 }
 
 func named(p kopia.Problems) string {

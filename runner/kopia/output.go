@@ -403,14 +403,18 @@ func (o *output) setAttributes(rel string, e fs.Entry, when time.Time) error {
 		return err
 	}
 
+	changed := false
+
 	if owner := e.Owner(); now.Uid != owner.UserID || now.Gid != owner.GroupID {
+		changed = true
+
 		if err := os.Lchown(name, int(owner.UserID), int(owner.GroupID)); err != nil {
 			o.problem(&o.sums.Owner, rel, fmt.Sprintf("owner %d:%d", owner.UserID, owner.GroupID), err)
 		}
 	}
 
 	if !link {
-		if err := os.Chmod(name, e.Mode()&fs.ModBits); err != nil {
+		if err := chmod(name, now.Mode, e.Mode()&fs.ModBits, changed); err != nil {
 			o.problem(&o.sums.Mode, rel, "mode", err)
 		}
 	}
@@ -421,8 +425,44 @@ func (o *output) setAttributes(rel string, e fs.Entry, when time.Time) error {
 		}
 	}
 
-	if err := setTime(name, when); err != nil {
+	// Somebody else's directory that was there before, such as a volume's root, keeps its own time.
+	if err := setTime(name, when); err != nil && !(e.IsDir() && errors.Is(err, unix.EPERM)) {
 		o.problem(&o.sums.Mode, rel, "time", err)
+	}
+
+	return nil
+}
+
+// chmod sets the mode unless it is set, and sees whether the kernel kept all of it: it drops the set-group-ID bit without a word
+// where the process is not of that group.
+func chmod(name string, now uint32, want os.FileMode, changed bool) error {
+	bits := uint32(want.Perm())
+
+	for bit, mode := range map[uint32]os.FileMode{unix.S_ISUID: os.ModeSetuid, unix.S_ISGID: os.ModeSetgid, unix.S_ISVTX: os.ModeSticky} {
+		if want&mode != 0 {
+			bits |= bit
+		}
+	}
+
+	if now&0o7777 == bits && !changed {
+		return nil
+	}
+
+	if err := os.Chmod(name, want); err != nil {
+		return err
+	}
+
+	if bits&^0o777 == 0 {
+		return nil
+	}
+
+	var after unix.Stat_t
+	if err := unix.Lstat(name, &after); err != nil {
+		return err
+	}
+
+	if after.Mode&0o7777 != bits {
+		return fmt.Errorf("it is %04o instead of %04o", after.Mode&0o7777, bits)
 	}
 
 	return nil

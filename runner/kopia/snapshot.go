@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	iofs "io/fs"
 	"math"
 	"path/filepath"
 	"runtime"
@@ -159,6 +160,9 @@ func (r *Repository) upload(ctx context.Context, w repo.RepositoryWriter, root f
 	stop := context.AfterFunc(ctx, u.Cancel)
 	defer stop()
 
+	stopEstimate := meter.estimate(ctx, b.Dir)
+	defer stopEstimate()
+
 	m, err := u.Upload(ctx, root, policy.BuildTree(nil, filePolicy()), b.Source.info(), previous...)
 	if err = errors.Join(observer.storeError(), err); err != nil {
 		return nil, err
@@ -278,15 +282,9 @@ type observer struct {
 func (o *observer) HashedBytes(n int64)             { o.meter.done.Add(n) }
 func (o *observer) CachedFile(_ string, size int64) { o.meter.done.Add(size) }
 func (o *observer) FinishedFile(string, error)      { o.meter.files.Add(1) }
-func (o *observer) Enabled() bool                   { return o.meter.report != nil }
-func (o *observer) EstimatedDataSize(files, bytes int64) {
-	o.meter.totalFiles.Store(files)
-	o.meter.total.Store(bytes)
-}
 
-func (o *observer) EstimationParameters() upload.EstimationParameters {
-	return upload.EstimationParameters{Type: upload.EstimationTypeAdaptive, AdaptiveThreshold: upload.AdaptiveEstimationThreshold}
-}
+// Enabled turns kopia's own estimate off: it takes a whole file system for the directory, and walks our tree a second time.
+func (o *observer) Enabled() bool { return false }
 
 // Error hears of files that failed. A source that cannot be read costs that file; anything else is the store's failure, which
 // kopia would count as one more unreadable file.
@@ -362,6 +360,48 @@ func (m *meter) UploadedBytes(n int64) { m.uploaded.Add(n) }
 func (m *meter) now() Progress {
 	return Progress{
 		BytesDone: m.done.Load(), BytesTotal: m.total.Load(), BytesNew: m.uploaded.Load(), FilesDone: m.files.Load(), FilesTotal: m.totalFiles.Load(),
+	}
+}
+
+// estimate counts what there is to do, beside the doing, and shows it once it knows. The returned function ends and waits for it.
+func (m *meter) estimate(ctx context.Context, dir string) func() {
+	if m.report == nil {
+		return func() {}
+	}
+
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+
+	go func() {
+		defer close(done)
+
+		var files, bytes int64
+
+		err := filepath.WalkDir(dir, func(_ string, d iofs.DirEntry, err error) error {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+
+			if err != nil {
+				return nil //nolint:nilerr // what cannot be read is not backed up either
+			}
+
+			if info, err := d.Info(); err == nil && info.Mode().IsRegular() {
+				files++
+				bytes += info.Size()
+			}
+
+			return nil
+		})
+		if err == nil {
+			m.totalFiles.Store(files)
+			m.total.Store(bytes)
+		}
+	}()
+
+	return func() {
+		cancel()
+		<-done
 	}
 }
 
