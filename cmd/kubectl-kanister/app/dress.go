@@ -41,6 +41,7 @@ const (
 {{end}}{{if .HasAvailableSubCommands}}  {{.CommandPath}} COMMAND [flags]
 
 Use "{{.CommandPath}} COMMAND --help" for more about a command.
+{{else}}
 {{end}}{{if ne .Name "options"}}Use "kubectl kanister options" for the flags that all commands take (-n, --context, --as, …).
 {{end}}`
 )

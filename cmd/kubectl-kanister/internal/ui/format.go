@@ -2,6 +2,7 @@ package ui
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -86,8 +87,11 @@ func Duration(d time.Duration) string {
 	}
 }
 
-// Clean makes text that came from the cluster safe for a terminal and for one line: control characters, and with them escape
-// sequences, become spaces.
+// escapes are the sequences that colour text and move the cursor.
+var escapes = regexp.MustCompile("\x1b\\[[0-9;?]*[@-~]")
+
+// Clean makes text that came from the cluster safe for a terminal and for one line: escape sequences go, control
+// characters become spaces.
 func Clean(text string) string {
 	return strings.TrimRight(strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || r == unicode.ReplacementChar {
@@ -95,7 +99,7 @@ func Clean(text string) string {
 		}
 
 		return r
-	}, text), " ")
+	}, escapes.ReplaceAllString(text, "")), " ")
 }
 
 // progressParts are what a function reported of itself, nothing else, the most telling first.
