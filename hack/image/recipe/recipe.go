@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -44,7 +45,7 @@ type kitchen struct {
 }
 
 // Build makes the image unless it is there already with the same content, and returns the path of its docker-archive. An
-// older tar of the same image is removed.
+// tar of the same image that is older than an hour is removed.
 func (i Image) Build(ctx context.Context, log io.Writer) (path string, err error) {
 	cache, err := binaries.Dir()
 	if err != nil {
@@ -62,14 +63,23 @@ func (i Image) Build(ctx context.Context, log io.Writer) (path string, err error
 	if path, err = i.make(ctx, k); err != nil {
 		return "", fmt.Errorf("building image %s: %w", i.Name, err)
 	}
-	all, err := filepath.Glob(filepath.Join(k.dir, i.Name+"-*"))
-	for _, old := range all {
-		if old != path {
-			err = errors.Join(err, os.Remove(old))
-		}
-	}
-	return path, err
+	return path, k.removeOld(i.Name, path, time.Now())
 }
+
+// removeOld removes earlier tars of an image. Young ones stay: somebody may be about to load what he has just built.
+func (k kitchen) removeOld(name, keep string, now time.Time) error {
+	all, err := filepath.Glob(filepath.Join(k.dir, name+"-*"))
+	for _, old := range all {
+		info, statErr := os.Stat(old)
+		if old == keep || statErr != nil || now.Sub(info.ModTime()) < youth {
+			continue
+		}
+		err = errors.Join(err, os.RemoveAll(old))
+	}
+	return err
+}
+
+const youth = time.Hour
 
 // fromFiles makes an image of one layer. Its key is the content, so the layer is written first.
 func (k kitchen) fromFiles(name, tag string, config v1.Config, files []archive.File) (string, error) {

@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
@@ -55,6 +57,30 @@ func TestRunnerImage(t *testing.T) {
 	// PodSecurity "restricted" with runAsNonRoot admits a number only.
 	if config.Config.User != "65532:65532" || !slices.Contains(config.Config.Env, "TZ=UTC") || !slices.Equal(config.Config.Entrypoint, []string{"/runner"}) {
 		t.Errorf("config = %+v", config.Config)
+	}
+}
+
+func TestOldTarsGoYoungOnesStay(t *testing.T) {
+	k := kitchen{dir: t.TempDir()}
+	now := time.Now()
+	for name, age := range map[string]time.Duration{"x-new.tar": 0, "x-young.tar": time.Minute, "x-old.tar": 2 * time.Hour, "y-old.tar": 2 * time.Hour} {
+		path := filepath.Join(k.dir, name)
+		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chtimes(path, now, now.Add(-age))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := k.removeOld("x", filepath.Join(k.dir, "x-new.tar"), now); err != nil {
+		t.Fatal(err)
+	}
+	left, err := filepath.Glob(filepath.Join(k.dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range left {
+		left[i] = filepath.Base(left[i])
+	}
+	if want := []string{"x-new.tar", "x-young.tar", "y-old.tar"}; !slices.Equal(left, want) {
+		t.Errorf("left are %v, want %v", left, want)
 	}
 }
 
