@@ -63,7 +63,11 @@ func (i Image) Build(ctx context.Context, log io.Writer) (path string, err error
 	if path, err = i.make(ctx, k); err != nil {
 		return "", fmt.Errorf("building image %s: %w", i.Name, err)
 	}
-	return path, k.removeOld(i.Name, path, time.Now())
+	now := time.Now()
+	if err := os.Chtimes(path, now, now); err != nil { // it is young again
+		return "", fmt.Errorf("building image %s: %w", i.Name, err)
+	}
+	return path, k.removeOld(i.Name, path, now)
 }
 
 // removeOld removes earlier tars of an image. Young ones stay: somebody may be about to load what he has just built.
