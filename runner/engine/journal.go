@@ -69,22 +69,33 @@ func (j *journal) save(ctx context.Context, change func(*record.Record)) error {
 		return err
 	}
 
-	j.mu.Lock()
-	defer j.mu.Unlock()
-
-	// Whoever deleted the record wants the run to end. What it has changed must still be brought back.
 	if errors.Is(err, record.ErrGone) {
-		j.gone = true
-		j.record.CancelReason = record.ErrGone.Error()
-		j.cancel(errCancelled{reason: j.record.CancelReason})
+		j.vanished()
 
 		return nil
 	}
+
+	j.mu.Lock()
+	defer j.mu.Unlock()
 
 	j.err = errStoreLost{err}
 	j.lost(j.err)
 
 	return j.err
+}
+
+// vanished ends the run without a record: whoever deleted it wants the run to end, but what it has changed must still be brought
+// back.
+func (j *journal) vanished() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+
+	if !j.gone {
+		j.gone = true
+		j.record.CancelReason = record.ErrGone.Error()
+		j.say(Line{Text: j.record.CancelReason + ": ending it", Warning: true})
+		j.cancel(errCancelled{reason: j.record.CancelReason})
+	}
 }
 
 // change changes the record in memory; it is written with the next save, or by flush within a second.
@@ -129,14 +140,19 @@ func (j *journal) flush(ctx context.Context) {
 	}
 }
 
-// event adds a line to the history and to the log.
+// event adds a line to the history, where it is prefixed with its phase, and to the log.
 func (j *journal) event(phase, text string) {
 	j.say(Line{Phase: phase, Text: text})
-	j.change(func(r *record.Record) { j.note(r, "Normal", text) })
+	j.change(func(r *record.Record) { j.note(r, "Normal", phase+": "+text) })
 }
 
 // warn adds a warning to the record, its history and the log, once.
 func (j *journal) warn(phase, text string) {
+	said := text
+	if phase != "" {
+		text = phase + ": " + text
+	}
+
 	j.change(func(r *record.Record) {
 		if slices.Contains(r.Warnings, text) {
 			return
@@ -144,7 +160,7 @@ func (j *journal) warn(phase, text string) {
 
 		r.Warnings = append(r.Warnings, text)
 		j.note(r, "Warning", text)
-		j.say(Line{Phase: phase, Text: text, Warning: true})
+		j.say(Line{Phase: phase, Text: said, Warning: true})
 	})
 }
 
@@ -207,14 +223,14 @@ func (p *phaseJournal) Log(source, line string) {
 // Event implements functions.Journal.
 func (p *phaseJournal) Event(message string) {
 	if !p.over.Load() {
-		p.journal.event(p.name, p.name+": "+message)
+		p.journal.event(p.name, message)
 	}
 }
 
 // Warn implements functions.Journal.
 func (p *phaseJournal) Warn(message string) {
 	if !p.over.Load() {
-		p.journal.warn(p.name, p.name+": "+message)
+		p.journal.warn(p.name, message)
 	}
 }
 

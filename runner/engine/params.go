@@ -222,7 +222,7 @@ func (r *run) fetchAgain(name string, references map[string]blueprint.ObjectRefe
 	case res.err != nil && res.cause != nil:
 		return nil, r.launchEnded(record.ReasonParameters, res)
 	case res.err != nil:
-		r.journal.warn(name, fmt.Sprintf("reading the objects of phase %q again: %v", name, res.err))
+		r.journal.warn(name, "reading its objects again: "+res.err.Error())
 	case ok && fetched != nil:
 		phase = fetched
 	}

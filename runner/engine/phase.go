@@ -114,7 +114,7 @@ func (r *run) abandon(p *record.Phase) {
 		return nil, r.Engine.Abandon(ctx, pods)
 	}})
 	if res.err != nil && !r.mustGo() {
-		r.journal.warn(p.Name, fmt.Sprintf("ending the pods of phase %q: %v", p.Name, res.err))
+		r.journal.warn(p.Name, "ending its pods: "+res.err.Error())
 	}
 }
 
@@ -321,7 +321,7 @@ func (r *run) leave(at func(*record.Record) *record.Phase) error {
 func (r *run) phaseDone(phase *blueprint.Phase, at func(*record.Record) *record.Phase, output map[string]any, started time.Time) (bool, error) {
 	for _, key := range slices.Sorted(maps.Keys(output)) {
 		if text, ok := output[key].(string); ok && r.Redactor.Contains(text) {
-			r.journal.warn(phase.Name, fmt.Sprintf("output %q of phase %q holds a secret value; it is kept in the run record as it is", key, phase.Name))
+			r.journal.warn(phase.Name, fmt.Sprintf("output %q holds a secret value; it is kept in the run record as it is", key))
 		}
 	}
 

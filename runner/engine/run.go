@@ -118,6 +118,10 @@ func (r *run) now() *time.Time {
 // awaitCancel ends the phases when somebody asks for it.
 func (r *run) awaitCancel(ctx context.Context) {
 	reason, err := r.Store.CancelRequested(ctx)
+	if errors.Is(err, record.ErrGone) {
+		r.journal.vanished()
+	}
+
 	if err != nil {
 		return
 	}

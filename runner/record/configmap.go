@@ -43,9 +43,10 @@ type ConfigMap struct {
 	last *corev1.ConfigMap // as the server gave it last; nil: not read yet
 	seen bool              // it existed once
 
-	asked  chan struct{} // closed once the cancel annotation was seen
+	asked  chan struct{} // closed once the cancel annotation was seen, or the end of the object
 	once   sync.Once
 	reason string
+	gone   bool
 }
 
 // NewConfigMap is the store of the run called name. spill may be nil.
@@ -282,6 +283,10 @@ func (s *ConfigMap) CancelRequested(ctx context.Context) (string, error) {
 	case <-ctx.Done():
 		return "", ctx.Err()
 	case <-s.asked:
+		if s.gone {
+			return "", ErrGone
+		}
+
 		return s.reason, nil
 	}
 }
@@ -289,11 +294,11 @@ func (s *ConfigMap) CancelRequested(ctx context.Context) (string, error) {
 // watch looks at the ConfigMap until the request was seen or ctx ends. It begins and begins again with a read, and never gives
 // up: as long as the run goes on, somebody may cancel it.
 func (s *ConfigMap) watch(ctx context.Context) {
-	wait := retryFirst
+	wait, seen := retryFirst, false
 
 	for ctx.Err() == nil {
-		if s.watchOnce(ctx) {
-			wait = retryFirst
+		if s.watchOnce(ctx, seen) {
+			wait, seen = retryFirst, true
 		}
 
 		if s.sleep(ctx, wait) != nil {
@@ -304,9 +309,21 @@ func (s *ConfigMap) watch(ctx context.Context) {
 	}
 }
 
-// watchOnce tells whether the server answered.
-func (s *ConfigMap) watchOnce(ctx context.Context) bool {
+// vanished notices that the object was deleted.
+func (s *ConfigMap) vanished() {
+	s.once.Do(func() {
+		s.gone = true
+		close(s.asked)
+	})
+}
+
+// watchOnce tells whether the server has given the object. seen: it has before.
+func (s *ConfigMap) watchOnce(ctx context.Context, seen bool) bool {
 	cm, err := s.client.Get(ctx, s.name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) && seen {
+		s.vanished()
+	}
+
 	if err != nil {
 		return false
 	}
@@ -337,6 +354,12 @@ func (s *ConfigMap) watchOnce(ctx context.Context) bool {
 			}
 
 			if cm, ok := event.Object.(*corev1.ConfigMap); ok && cm.Name == s.name {
+				if event.Type == watch.Deleted {
+					s.vanished()
+
+					return true
+				}
+
 				s.look(cm)
 			}
 		}

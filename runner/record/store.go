@@ -14,7 +14,8 @@ type Store interface {
 	// immutable by it. Hiccups of the server are waited out, up to a bound. Errors that decide what to do next: *TooLargeError
 	// (nothing was written), ErrSuperseded, ErrFinished, ErrGone. The record is not kept and may be changed afterwards.
 	Save(ctx context.Context, r *Record) error
-	// CancelRequested blocks until somebody asks for the run to be cancelled and gives his reason, or until ctx ends.
+	// CancelRequested blocks until somebody asks for the run to be cancelled and gives his reason, or until ctx ends; ErrGone if
+	// the record is deleted meanwhile.
 	CancelRequested(ctx context.Context) (reason string, err error)
 }
 

@@ -265,8 +265,26 @@ func TestDeletedMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	noticed := make(chan error, 1)
+
+	go func() {
+		_, err := s.CancelRequested(t.Context())
+		noticed <- err
+	}()
+
+	time.Sleep(50 * time.Millisecond) // it watches
+
 	if err := client.CoreV1().ConfigMaps("demo").Delete(t.Context(), "backup-db-x1", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
+	}
+
+	select {
+	case err := <-noticed:
+		if !errors.Is(err, record.ErrGone) {
+			t.Errorf("the watch ended with %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the watch did not notice")
 	}
 
 	if err := s.Save(t.Context(), storetest.Record()); !errors.Is(err, record.ErrGone) {
