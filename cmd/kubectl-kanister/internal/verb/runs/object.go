@@ -3,6 +3,8 @@ package runs
 import (
 	"encoding/json"
 	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 // apiVersion of what -o json prints. It is no kind that a cluster knows.
@@ -29,7 +31,10 @@ func (r Run) object(kind string) (map[string]any, error) {
 		metadata["labels"] = labels
 	}
 
-	if annotations := stringMap(r.ConfigMap.Annotations); annotations != nil {
+	annotations := stringMap(r.ConfigMap.Annotations)
+	delete(annotations, corev1.LastAppliedConfigAnnotation) // the whole record once more
+
+	if len(annotations) > 0 {
 		metadata["annotations"] = annotations
 	}
 
