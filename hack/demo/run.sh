@@ -26,9 +26,12 @@ show() {
 }
 
 doing="starting" beat=""
-# heartbeat says every 15 seconds what is being done, until quiet is called: compilers and downloads are silent.
-heartbeat() {
-  (while sleep 15 > /dev/null 2>&1; do note "still busy, ${SECONDS}s since the start"; done) &
+# long names what is being done, and says every 15 seconds that it still is, until quiet is called: compilers and downloads are
+# silent.
+long() {
+  quiet
+  doing=$1
+  (while sleep 15 > /dev/null 2>&1; do note "still $doing, ${SECONDS}s since the start"; done) &
   beat=$!
 }
 quiet() {
@@ -85,10 +88,9 @@ prepare_path() {
 
 step "Building the plugin and the images, starting the cluster"
 note "On a fresh machine this takes about half an hour; the second time seconds."
-heartbeat
-doing="building the plugin"
-make --no-print-directory -C "$root" build
-doing="starting the cluster"
+long "building the plugin"
+make --silent -C "$root" build
+long "starting the cluster"
 hack_run ./cluster up
 admin=$(hack_run ./cluster kubeconfig)
 prepare_path
@@ -96,10 +98,10 @@ prepare_path
 export KUBECONFIG=$cache/demo/kubeconfig
 install -m 0600 "$admin" "$KUBECONFIG"
 kubectl config set-context --current --namespace="$namespace" > /dev/null
-doing="building the images"
+long "building the images"
 mapfile -t images < <(demo_images)
 [[ ${#images[@]} -eq 2 ]] || die "the images could not be built"
-doing="loading the images"
+long "loading the images"
 hack_run ./cluster load-image "${images[@]}"
 quiet
 
