@@ -29,7 +29,7 @@ func (w *World) start(args ...string) string {
 func (w *World) inPhase(run, phase string) {
 	w.Helper()
 	w.Eventually(90*time.Second, func() string {
-		if now := w.Kubectl("get", "cm", run, "-o", "jsonpath={.data.phase}/{.data.state}"); now != phase+"/running" {
+		if now := w.Kubectl("get", "cm", run, "--ignore-not-found", "-o", "jsonpath={.data.phase}/{.data.state}"); now != phase+"/running" {
 			return "in " + now
 		}
 

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
@@ -24,8 +25,8 @@ import (
 // restrictedContainer is the securityContext that PodSecurity "restricted" asks of a container, in YAML's flow style.
 const restrictedContainer = `{allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}`
 
-// restrictedPod is that of a pod of user 1000.
-const restrictedPod = `{runAsNonRoot: true, runAsUser: 1000, runAsGroup: 1000, fsGroup: 1000, seccompProfile: {type: RuntimeDefault}}`
+// restrictedPod is that of a pod of user 1000. By its policy the kubelet leaves the modes of restored files alone.
+const restrictedPod = `{runAsNonRoot: true, runAsUser: 1000, runAsGroup: 1000, fsGroup: 1000, fsGroupChangePolicy: OnRootMismatch, seccompProfile: {type: RuntimeDefault}}`
 
 // sleep is a command that does nothing until it is told to end, which a shell as pid 1 would not hear.
 const sleep = `["bash", "-c", "trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done"]`
@@ -94,6 +95,15 @@ func (w *World) Fingerprint() string {
 	w.Helper()
 
 	return w.Bash(`cd /data; find . -mindepth 1 -name lost+found -prune -o -mindepth 1 -printf '%p %y %m %u %g %l\n' | sort; find . -type f -print0 | sort -z | xargs -0r sha256sum`)
+}
+
+// SameFiles fails the test with the lines in which two fingerprints differ.
+func (w *World) SameFiles(before, after string) {
+	w.Helper()
+
+	if diff := cmp.Diff(strings.Split(before, "\n"), strings.Split(after, "\n")); diff != "" {
+		w.Errorf("restored files differ (-before +after):\n%s", diff)
+	}
 }
 
 // FileProfile creates the default profile "backups" on a volume.

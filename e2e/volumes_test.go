@@ -44,13 +44,11 @@ func TestVolumesOnSnapshotsAndFileProfile(t *testing.T) {
 	restore := w.Finished(w.Want(0, "restore", "--from", backup.Run, "-o", "json"))
 	w.Kubectl("rollout", "status", "sts/app", "--timeout=60s")
 
-	if after := w.Fingerprint(); after != before {
-		t.Errorf("restored files differ\nbefore:\n%.3000s\nafter:\n%.3000s", before, after)
-	}
+	w.SameFiles(before, w.Fingerprint())
 
 	w.NothingLeft(restore.Run)
 	w.Contains(w.Want(0, "get", "backups").Stdout, backup.Run)
-	w.Contains(w.Want(0, "describe", backup.Run).Stdout, "Complete", "backups", "sts")
+	w.Contains(w.Want(0, "describe", backup.Run).Stdout, "complete", "backups", "statefulset/app")
 
 	// The second backup of unchanged data stores next to nothing.
 	again := w.Finished(w.Want(0, "backup", "sts/app", "-o", "json"))
@@ -92,9 +90,7 @@ func TestVolumesLiveAndS3(t *testing.T) {
 	w.Want(0, "restore", "--from", "latest")
 	w.Kubectl("rollout", "status", "sts/app", "--timeout=60s")
 
-	if after := w.Fingerprint(); after != before {
-		t.Errorf("restored files differ\nbefore:\n%.3000s\nafter:\n%.3000s", before, after)
-	}
+	w.SameFiles(before, w.Fingerprint())
 }
 
 func TestVolumesQuiesceBringsTheWorkloadBack(t *testing.T) {
