@@ -17,7 +17,7 @@ import (
 
 // Bounds of a document: aliases can make a small file large, or endless.
 const (
-	maxNodes = 1 << 18
+	maxNodes = 1 << 16
 	maxDepth = 200
 )
 
