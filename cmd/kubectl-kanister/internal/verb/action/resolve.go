@@ -77,12 +77,14 @@ func (o *Options) plan(ctx context.Context, a *attempt) error {
 		return err
 	}
 
-	if o.Action == Delete && o.Target.Empty() {
-		a.target.Ref = deleteTarget(action, a.target.Ref, namespace)
+	name := cmp.Or(o.Name, plan.RunName(o.Action, a.target.Ref, o.Suffix()))
+
+	if o.deletesFromRecord() && plan.Mentions(action, ".Namespace") {
+		a.target.Ref = target.Namespaced(namespace)
 	}
 
 	request := plan.Request{
-		Name: o.Name, Suffix: o.Suffix(), Namespace: namespace, Action: o.Action, Target: a.target.Ref,
+		Name: name, Namespace: namespace, Action: o.Action, Target: a.target.Ref,
 		Blueprint: found.Blueprint, Source: found.Source,
 		Artifacts: merged(from, o.artifacts), Options: o.optionsFor(from), ConfigMaps: o.configs, Secrets: o.secrets,
 		PodOverride: o.override, PodLabels: o.PodLabels, PodAnnotations: o.PodAnnotations,
@@ -195,17 +197,9 @@ func (o *Options) fits(action *blueprint.Action, name string, from *source.From)
 	return nil
 }
 
-// deleteTarget is the target for deleting what a run has left. Upstream's blueprints ask a namespace for that (COMPAT §1.4);
-// the workload itself may be long gone, so it is the target only if the action's templates read it.
-func deleteTarget(action *blueprint.Action, recorded blueprint.ObjectReference, namespace string) blueprint.ObjectReference {
-	for _, field := range []string{".StatefulSet", ".Deployment", ".PVC", ".Object"} {
-		if plan.Mentions(action, field) {
-			return recorded
-		}
-	}
-
-	return target.Namespaced(cmp.Or(recorded.Namespace, namespace))
-}
+// deletesFromRecord: deleting what a run has left, with no target named. Upstream's blueprints ask a namespace for that (COMPAT
+// §1.4), and the workload itself may be long gone: then its namespace is the target.
+func (o *Options) deletesFromRecord() bool { return o.Action == Delete && o.Target.Empty() }
 
 // optionsFor are the user's options over those of --from's ActionSet.
 func (o *Options) optionsFor(from *source.From) map[string]string {
@@ -311,6 +305,10 @@ func (o *Options) params(ctx context.Context, request *plan.Request) error {
 		request.Params = made
 	case apierrors.IsForbidden(err):
 		request.Unread = append(request.Unread, fmt.Sprintf("the plan is incomplete: %v", err))
+	case apierrors.IsNotFound(err) && o.deletesFromRecord() && request.Target.Kind != "namespace":
+		request.Target = target.Namespaced(request.Namespace)
+
+		return o.params(ctx, request)
 	case apierrors.IsNotFound(err):
 		hint := ""
 		if o.From != "" {
