@@ -37,7 +37,7 @@ var (
 	}
 
 	temporaryRules = []Rule{
-		{Group: snapshotGroup, Resources: []string{"volumesnapshots"}, Verbs: []string{"create", "get", "list", "watch", "delete"}, Why: "take temporary snapshots and delete them"},
+		{Group: snapshotGroup, Resources: []string{"volumesnapshots"}, Verbs: []string{"create", "get", "list", "watch", "delete"}, Optional: true, Why: "take temporary snapshots and delete them; without, volumes are copied live"},
 		{Resources: []string{"persistentvolumeclaims"}, Verbs: []string{"create", "get", "list", "delete"}, Why: "make temporary clones of the snapshots and delete them"},
 	}
 )
@@ -191,8 +191,7 @@ If a restore fails after it has begun to write, the workloads that QuiesceVolume
 		},
 		Outputs:      []Output{{Name: "spaceFreed", Type: String, Doc: "Bytes freed."}},
 		Effects:      []string{`delete the backup from the profile's location`},
-		Rules:        podRules(""),
-		NeedsProfile: true, NeedsRunnerImage: true, Repeat: true,
+		NeedsProfile: true, Repeat: true,
 		Example: `- func: DeleteVolumeBackups
   name: delete
   args:

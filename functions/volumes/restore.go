@@ -319,10 +319,6 @@ func (r *restoring) one(ctx context.Context, i int) error {
 		return fmt.Errorf("restoring volume %q: %w", d.Claim, err)
 	}
 
-	if result.Deleted > 0 {
-		r.run.Journal.Event(fmt.Sprintf("volume %s: deleted %d files that are not in the backup", d.Claim, result.Deleted))
-	}
-
 	r.bytes.Add(result.Bytes)
 	r.files.Add(result.Files)
 	r.sum.done(i)
