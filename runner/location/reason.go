@@ -205,7 +205,7 @@ const (
 	hintDenied   = "the key is known but may not do this: check the bucket's policy and the key's permissions (list, get, put, delete)"
 	hintBucket   = "create the bucket, or correct location.bucket, location.region and location.endpoint of the profile"
 	hintClock    = "set the clock of the node (NTP)"
-	hintTLS      = "give the store's CA with --ca-bundle (or, in a laboratory only, --skip-tls-verify); check that the endpoint's name is in its certificate"
+	hintTLS      = "give the store's CA with --ca-bundle (or, in a laboratory only, --skip-ssl-verification); check that the endpoint's name is in its certificate"
 )
 
 // classifyCode reads the error codes of S3 and Azure, which say more than the HTTP status does.
