@@ -52,7 +52,7 @@ func report(out io.Writer, err error) exit.Code {
 func split(err error) []error {
 	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // the outermost only
 	if !ok {
-		if aggregate, ok := err.(utilerrors.Aggregate); ok { //nolint:errorlint // the outermost only
+		if aggregate, ok := err.(utilerrors.Aggregate); ok {
 			return utilerrors.Flatten(aggregate).Errors()
 		}
 

@@ -146,6 +146,15 @@ func Targets(getter genericclioptions.RESTClientGetter) cobra.CompletionFunc {
 	}
 }
 
+// scope is no namespace for what lies in none.
+func scope(resource schema.GroupVersionResource, namespace string) string {
+	if resource.Resource == "namespaces" {
+		return metav1.NamespaceNone
+	}
+
+	return namespace
+}
+
 func objects(ctx context.Context, getter genericclioptions.RESTClientGetter, word string, resource schema.GroupVersionResource) []cobra.Completion {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -165,12 +174,7 @@ func objects(ctx context.Context, getter genericclioptions.RESTClientGetter, wor
 		return nil
 	}
 
-	var objects metadata.ResourceInterface = client.Resource(resource).Namespace(namespace)
-	if resource.Resource == "namespaces" {
-		objects = client.Resource(resource)
-	}
-
-	list, err := objects.List(ctx, metav1.ListOptions{Limit: most})
+	list, err := client.Resource(resource).Namespace(scope(resource, namespace)).List(ctx, metav1.ListOptions{Limit: most})
 	if err != nil {
 		return nil
 	}

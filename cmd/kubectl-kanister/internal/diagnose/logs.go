@@ -26,7 +26,7 @@ func Tail(ctx context.Context, client kubernetes.Interface, namespace, pod, cont
 	if err != nil {
 		return nil, fmt.Errorf("reading the log of pod %s/%s: %w", namespace, pod, err)
 	}
-	defer stream.Close() //nolint:errcheck // read only
+	defer stream.Close()
 
 	text, err := io.ReadAll(io.LimitReader(stream, tailBytes))
 	if err != nil {

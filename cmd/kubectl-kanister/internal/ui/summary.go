@@ -85,7 +85,11 @@ func phaseParts(p *record.Phase) []string {
 			parts = append(parts, "failed")
 		}
 	case record.Complete:
-		parts = append(parts, progressParts(p.Progress)...)
+		if p.Progress != nil {
+			last := *p.Progress
+			last.Message = subject(last.Message)
+			parts = progressParts(&last)
+		}
 	case record.Pending, record.Running:
 	}
 
@@ -94,6 +98,16 @@ func phaseParts(p *record.Phase) []string {
 	}
 
 	return parts
+}
+
+// subject is what a progress message is about, without what was being waited for at the last: that is over.
+func subject(message string) string {
+	head, _, _ := strings.Cut(message, ": ")
+	if strings.HasPrefix(head, "waiting") {
+		return ""
+	}
+
+	return head
 }
 
 // outcome are the lines that end a run.

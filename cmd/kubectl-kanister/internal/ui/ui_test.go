@@ -102,7 +102,7 @@ func finished(state record.State, change func(*record.Record)) follow.Event {
 
 // good is a backup as it should be, with everything that may happen on the way.
 func good() []moment {
-	snapshot := &record.Progress{Message: "volume data-postgres-0, CSI snapshot"}
+	snapshot := &record.Progress{Message: "volume data-postgres-0, CSI snapshot: the storage system is still making it"}
 	first := &record.Progress{Message: "volume data-postgres-0", BytesDone: 512 << 20, BytesTotal: 1300000000, FilesDone: 1204, Rate: 325058560, Percent: ptr(41)}
 	last := &record.Progress{Message: "volume data-postgres-0", BytesDone: 1300000000, BytesTotal: 1300000000, BytesNew: 222298112, FilesDone: 4812, FilesTotal: 4812, Rate: 325058560}
 	problem := &diagnose.Problem{

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
@@ -113,12 +115,17 @@ func (o *checkOptions) Run(ctx context.Context) error {
 		return unreported(result, err)
 	}
 
+	o.forget(ctx, result)
+
 	palette := ui.PaletteFor(o.ErrOut)
 
 	for _, step := range steps(result.Record) {
 		line := "  " + palette.Good("✓") + " " + step.name
 		if !step.ok {
-			line = "  " + palette.Bad("✗") + " " + step.name + ": " + ui.Clean(step.text)
+			line = "  " + palette.Bad("✗") + " " + step.name
+			if step.reason != "" {
+				line += ": " + ui.Clean(step.reason)
+			}
 		}
 
 		fmt.Fprintln(o.ErrOut, line)
@@ -131,6 +138,20 @@ func (o *checkOptions) Run(ctx context.Context) error {
 	}
 
 	return o.failure(result.Record)
+}
+
+// forget removes the run: all it has found out is told below. What cannot be removed now goes with the Job's time to live.
+func (o *checkOptions) forget(ctx context.Context, result follow.Result) {
+	background := metav1.DeletePropagationBackground
+
+	for _, err := range []error{
+		o.Session.Kubernetes.CoreV1().ConfigMaps(result.Ref.Namespace).Delete(ctx, result.Ref.Name, metav1.DeleteOptions{}),
+		o.Session.Kubernetes.BatchV1().Jobs(result.Ref.Namespace).Delete(ctx, result.Ref.Name, metav1.DeleteOptions{PropagationPolicy: &background}),
+	} {
+		if err != nil && !apierrors.IsNotFound(err) {
+			fmt.Fprintf(o.ErrOut, "warning: run/%s of the check is left behind: %v\n", result.Ref.Name, err)
+		}
+	}
 }
 
 // unreported is the error of a check that came to no end: it was silent until now, so it must be told.
@@ -176,15 +197,32 @@ func (o *checkOptions) standard(ctx context.Context) (string, error) {
 type step struct {
 	name string
 	ok   bool
-	text string
+	// reason is one word: WrongKey, NoBucket, TLS, DNS, ClockSkew, …
+	reason string
 }
 
 // words are the steps as one says them.
 var words = map[string]string{"put": "put an object", "get": "read it back", "list": "list it", "delete": "delete it"}
 
-// steps reads what was tried from the history of the run: LocationCheck writes "step put: ok" or "step put: failed: WHY".
+// steps are what was tried. Of a check that worked they are the output of its phase; of one that failed, whose outputs are not
+// kept, the lines "step put: ok" and "step put: failed: WHY" of its history.
 func steps(r *record.Record) []step {
 	var tried []step
+
+	for _, phase := range r.Phases {
+		given, _ := phase.Output["steps"].([]any)
+		for _, one := range given {
+			fields, _ := one.(map[string]any)
+			name, _ := fields["name"].(string)
+			ok, _ := fields["ok"].(bool)
+			reason, _ := fields["reason"].(string)
+			tried = append(tried, step{name: said(name), ok: ok, reason: reason})
+		}
+	}
+
+	if len(tried) > 0 {
+		return tried
+	}
 
 	for _, event := range r.Events {
 		_, text, found := strings.Cut(event.Message, "step ")
@@ -197,8 +235,21 @@ func steps(r *record.Record) []step {
 			continue
 		}
 
-		tried = append(tried, step{name: words[name], ok: text == "ok", text: strings.TrimPrefix(text, "failed: ")})
+		reason, _, _ := strings.Cut(strings.TrimPrefix(text, "failed: "), ":")
+		if text == "ok" {
+			reason = ""
+		}
+
+		tried = append(tried, step{name: said(name), ok: text == "ok", reason: reason})
 	}
 
 	return tried
+}
+
+func said(name string) string {
+	if text := words[name]; text != "" {
+		return text
+	}
+
+	return name
 }

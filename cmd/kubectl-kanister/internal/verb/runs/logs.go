@@ -107,7 +107,7 @@ func (o *LogsOptions) Run(ctx context.Context) error {
 }
 
 func (o *LogsOptions) checkPhase(run Run) error {
-	if o.Phase == "" || run.Broken != nil {
+	if o.Phase == "" || len(run.Phases) == 0 { // no record, no names
 		return nil
 	}
 

@@ -97,7 +97,7 @@ func (t *tail) stream(ctx context.Context, following bool) error {
 	if err != nil {
 		return err
 	}
-	defer stream.Close() //nolint:errcheck // read only
+	defer stream.Close()
 
 	reader := bufio.NewReaderSize(stream, 64<<10)
 	seen := 0 // lines of this stream with the timestamp t.last
