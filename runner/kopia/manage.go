@@ -23,6 +23,10 @@ const minID = 8
 
 // List gives all complete snapshots of the repository, oldest first.
 func (r *Repository) List(ctx context.Context) ([]Snapshot, error) {
+	if err := r.rep.Refresh(ctx); err != nil { // others may have written since it was opened
+		return nil, r.fail("listing", err)
+	}
+
 	ids, err := snapshot.ListSnapshotManifests(ctx, r.rep, nil, nil)
 	if err != nil {
 		return nil, r.fail("listing", err)
