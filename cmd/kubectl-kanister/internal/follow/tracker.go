@@ -2,7 +2,9 @@ package follow
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -210,7 +212,7 @@ func (t *tracker) onRecord(_ context.Context, c change) (bool, error) {
 	switch c.kind {
 	case down:
 		t.downErr = c.err
-		t.emit(Event{Kind: Disconnected, Message: c.err.Error()})
+		t.emit(Event{Kind: Disconnected, Message: cause(c.err)})
 
 		return false, nil
 	case up:
@@ -240,6 +242,16 @@ func (t *tracker) onRecord(_ context.Context, c change) (bool, error) {
 	}
 
 	return false, fmt.Errorf("%w while run %q was %s", ErrGone, t.ref.Name, t.record.State)
+}
+
+// cause is an error of the connection without the request's long address.
+func cause(err error) string {
+	var request *url.Error
+	if errors.As(err, &request) {
+		err = request.Err
+	}
+
+	return err.Error()
 }
 
 // own is the object named as the run, or nil: the selector is not relied on.

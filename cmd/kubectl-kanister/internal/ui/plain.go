@@ -68,8 +68,8 @@ func (p *plain) Event(e follow.Event) {
 		state := string(e.Phase.State)
 
 		parts := phaseParts(e.Phase)
-		if e.Phase.State == record.Skipped {
-			parts = nil
+		if e.Phase.State == record.Skipped || e.Phase.State == record.Cancelled {
+			parts = parts[1:] // the state itself
 		}
 
 		if len(parts) > 0 {

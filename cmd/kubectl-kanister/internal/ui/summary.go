@@ -3,6 +3,7 @@ package ui
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/diagnose"
@@ -100,10 +101,13 @@ func phaseParts(p *record.Phase) []string {
 	return parts
 }
 
+// passing are messages that say nothing once the phase is over.
+var passing = regexp.MustCompile(`^(waiting|starting|pod \S+ (runs|is|starts))`)
+
 // subject is what a progress message is about, without what was being waited for at the last: that is over.
 func subject(message string) string {
 	head, _, _ := strings.Cut(message, ": ")
-	if strings.HasPrefix(head, "waiting") {
+	if passing.MatchString(head) {
 		return ""
 	}
 
