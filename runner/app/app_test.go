@@ -159,7 +159,7 @@ type attempt struct {
 	record      *record.Record
 }
 
-func try(t *testing.T, ctx context.Context, s *server, in *record.Input, f fake) attempt { //nolint:revive // t first, as tests do
+func try(t *testing.T, ctx context.Context, s *server, in *record.Input, f fake) attempt { // t first, as tests do
 	t.Helper()
 
 	api := httptest.NewServer(s)

@@ -194,5 +194,5 @@ func (r *Runner) owner(in *record.Input) *kube.Owner {
 func (r *Runner) terminate(redactor *record.Redactor, v record.Verdict) {
 	v.Error = redactor.Failure(v.Error)
 
-	_ = os.WriteFile(r.Termination, []byte(v.Message()), 0o644) //nolint:gosec // the kubelet reads it
+	_ = os.WriteFile(r.Termination, []byte(v.Message()), 0o644) // the kubelet reads it
 }

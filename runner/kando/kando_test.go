@@ -89,7 +89,7 @@ func TestLocation(t *testing.T) {
 	read := func(key string) string {
 		t.Helper()
 
-		raw, err := os.ReadFile(filepath.Join(dir, key)) //nolint:gosec // the test's own
+		raw, err := os.ReadFile(filepath.Join(dir, key)) // the test's own
 		if err != nil {
 			return "ERROR " + err.Error()
 		}
@@ -144,7 +144,7 @@ func TestLocation(t *testing.T) {
 
 		ok(run(t, nil, "location", "pull", "-p", profile, "-s", "dumps/app.sql", target))
 
-		if raw, err := os.ReadFile(target); err != nil || string(raw) != "short" { //nolint:gosec // the test's own
+		if raw, err := os.ReadFile(target); err != nil || string(raw) != "short" { // the test's own
 			t.Errorf("%q, %v", raw, err)
 		}
 	})
@@ -197,7 +197,7 @@ func TestLocationRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer null.Close() //nolint:errcheck // a test
+	defer null.Close()
 
 	const profile = `{"Location":{"type":"s3Compliant","bucket":"b","region":"r","endpoint":"http://127.0.0.1:1"},"Credential":{"Type":"keyPair","KeyPair":{"ID":"AKIA","Secret":"top-secret-key"}}}`
 

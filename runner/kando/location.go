@@ -139,7 +139,7 @@ func (o *locationOptions) source(name string) (io.Reader, func(), error) {
 		return o.In, func() {}, nil
 	}
 
-	file, err := os.Open(name) //nolint:gosec // the user's own word
+	file, err := os.Open(name) // the user's own word
 	if err != nil {
 		return nil, nil, fmt.Errorf("pushing %s: %w", name, err)
 	}
@@ -180,14 +180,14 @@ func (o *locationOptions) pull(ctx context.Context, target string) error {
 	if err != nil {
 		return err
 	}
-	defer store.Close() //nolint:errcheck // read only
+	defer store.Close() // read only
 
 	// Before TARGET is touched: a missing object must not leave an empty file.
 	content, err := store.Get(ctx, key)
 	if err != nil {
 		return fmt.Errorf("pulling %s: %w", target, err)
 	}
-	defer content.Close() //nolint:errcheck // read only
+	defer content.Close() // read only
 
 	if target == "-" {
 		if _, err := io.Copy(o.Out, content); err != nil {
@@ -198,7 +198,7 @@ func (o *locationOptions) pull(ctx context.Context, target string) error {
 	}
 
 	// Upstream does not truncate: a longer file kept its old end.
-	file, err := os.OpenFile(target, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o755) //nolint:gosec // upstream's mode
+	file, err := os.OpenFile(target, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o755) // upstream's mode
 	if err != nil {
 		return fmt.Errorf("pulling %s: %w", target, err)
 	}

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,9 +34,10 @@ type Encoder struct {
 	// Limit in bytes; 0 is Budget.
 	Limit int
 
-	mu      sync.Mutex
-	packed  map[string]string // SHA-256 -> gzip, base64
-	spilled map[string]spilled
+	mu         sync.Mutex
+	compressor *gzip.Writer
+	packed     map[string]string // SHA-256 -> gzip, base64
+	spilled    map[string]spilled
 }
 
 // Encode gives the keys of the ConfigMap. others is the size of the keys that are not ours and stay.
@@ -197,7 +199,7 @@ func (e *Encoder) pack(sum, text string) string {
 		e.packed = map[string]string{}
 	}
 
-	e.packed[sum] = encode64(zip(text))
+	e.packed[sum] = encode64(e.zip(text))
 
 	return e.packed[sum]
 }
@@ -209,7 +211,7 @@ func (e *Encoder) spill(ctx context.Context, text string) error {
 	}
 
 	ref := spilled{sum: sum, size: len(text), key: path.Join(e.SpillPrefix, sum+".gz")}
-	if err := e.Spill.Put(ctx, ref.key, zip(text)); err != nil {
+	if err := e.Spill.Put(ctx, ref.key, e.zip(text)); err != nil {
 		return fmt.Errorf("storing a value of %s beside the data, as %q: %w", Bytes(int64(len(text))), ref.key, err)
 	}
 

@@ -12,7 +12,7 @@ import (
 // this form before templates see them, so that a run renders the same before and after a restart of the runner.
 func Normal(v map[string]any) (map[string]any, error) {
 	if v == nil {
-		return nil, nil //nolint:nilnil // no outputs are no outputs
+		return nil, nil // no outputs are no outputs
 	}
 
 	raw, err := json.Marshal(v)

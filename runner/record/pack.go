@@ -35,7 +35,7 @@ const MaxValue = 64 << 20
 // less than a bomb. A single value may be as long as an output may be.
 const (
 	maxUnpacked = 64 << 20
-	maxWhole    = maxUnpacked / 2
+	maxWhole    = 8 << 20
 )
 
 // IsSpilled tells whether value stands for one that lies in the location. Such strings are handed on unchanged; the runner
@@ -228,12 +228,18 @@ func hash(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func zip(text string) []byte {
+// zip reuses one compressor: making one costs more than most values.
+func (e *Encoder) zip(text string) []byte {
 	var buffer bytes.Buffer
 
-	w := gzip.NewWriter(&buffer)
-	_, _ = io.WriteString(w, text) // a bytes.Buffer takes everything
-	_ = w.Close()
+	if e.compressor == nil {
+		e.compressor = gzip.NewWriter(&buffer)
+	} else {
+		e.compressor.Reset(&buffer)
+	}
+
+	_, _ = io.WriteString(e.compressor, text) // a bytes.Buffer takes everything
+	_ = e.compressor.Close()
 
 	return buffer.Bytes()
 }
