@@ -286,7 +286,7 @@ func TestFunctionKubeTaskCancelAndDelete(t *testing.T) {
 
 	go func() {
 		time.Sleep(2 * time.Second)
-		w.Client.CoreV1().Pods(w.Namespace).DeleteCollection(context.Background(), metav1.DeleteOptions{GracePeriodSeconds: new(int64)}, metav1.ListOptions{})
+		_ = w.Client.CoreV1().Pods(w.Namespace).DeleteCollection(context.Background(), metav1.DeleteOptions{GracePeriodSeconds: new(int64)}, metav1.ListOptions{})
 	}()
 
 	if _, err := d.Do(t.Context(), "KubeTask", map[string]any{"image": toolsImage, "command": bash("sleep 300")}); !kube.IsReason(err, kube.ReasonPodDeleted) {

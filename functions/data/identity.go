@@ -120,6 +120,8 @@ func (id identity) apply(o *kube.PodOptions, write bool) {
 // unprivileged is the identity for namespaces that let nobody be root.
 func (id identity) unprivileged() identity {
 	id.user, id.group = ptr.To[int64](moverUser), cmpOr(id.group, ptr.To[int64](moverUser))
+	// A new volume belongs to root: only by its fsGroup may such a worker write to it.
+	id.fsGroup = cmpOr(id.fsGroup, id.group)
 
 	return id
 }

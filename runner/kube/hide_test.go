@@ -1,7 +1,6 @@
 package kube
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -135,7 +134,7 @@ func FuzzHide(f *testing.F) {
 
 		seen, shown := hidden(argument, secret)
 		if want := expand(argument, map[string]string{"DEFINED": "value"}); seen != want {
-			t.Error(fmt.Sprintf("%q with %q: the process sees %q, want %q; the pod shows %q", argument, secret, seen, want, shown))
+			t.Errorf("%q with %q: the process sees %q, want %q; the pod shows %q", argument, secret, seen, want, shown)
 		}
 	})
 }

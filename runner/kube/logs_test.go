@@ -3,6 +3,7 @@ package kube
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -172,7 +173,7 @@ func TestFollowStopsWithItsSink(t *testing.T) {
 	}
 
 	reader := &logReader{client: client, namespace: "n", pod: "p", name: "c", sink: failing{}}
-	if err := reader.follow(context.Background(), make(chan struct{})); err != io.ErrShortBuffer {
+	if err := reader.follow(context.Background(), make(chan struct{})); !errors.Is(err, io.ErrShortBuffer) {
 		t.Errorf("got %v", err)
 	}
 }
