@@ -24,6 +24,13 @@ type fileStore struct {
 // tempPrefix marks files that are being written; they are no objects. A crash may leave one behind.
 const tempPrefix = ".kanister-tmp-"
 
+// Modes on a volume. Workloads with users of their own and the runner share it, and not every volume gives them a common group:
+// local-path knows no fsGroup. What is secret is encrypted by kopia; who may mount the claim may read and delete the rest.
+const (
+	fileMode      = 0o666
+	directoryMode = 0o777
+)
+
 func openFile(dir, prefix string) (Store, error) {
 	root, err := os.OpenRoot(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -95,7 +102,7 @@ func (f *fileStore) PutNew(ctx context.Context, key string, content []byte) erro
 }
 
 func (f *fileStore) create(name string, content []byte) error {
-	file, err := f.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o660)
+	file, err := f.open(name)
 	if err != nil {
 		return err
 	}
@@ -105,15 +112,48 @@ func (f *fileStore) create(name string, content []byte) error {
 	return errors.Join(err, file.Sync(), file.Close())
 }
 
+// open makes a new file with its mode whatever the umask.
+func (f *fileStore) open(name string) (*os.File, error) {
+	file, err := f.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	if err != nil {
+		return nil, err
+	}
+
+	if err := file.Chmod(fileMode); err != nil {
+		return nil, errors.Join(err, file.Close(), f.root.Remove(name))
+	}
+
+	return file, nil
+}
+
+// mkdirAll makes the missing directories on the way to dir with their mode whatever the umask.
+func (f *fileStore) mkdirAll(dir string) error {
+	var sofar string
+
+	for segment := range strings.SplitSeq(dir, "/") {
+		sofar = path.Join(sofar, segment)
+
+		err := f.root.Mkdir(sofar, directoryMode)
+		if err == nil {
+			err = f.root.Chmod(sofar, directoryMode)
+		}
+
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+
+	return nil
+}
+
 func (f *fileStore) write(ctx context.Context, dir string, r io.Reader) (temp string, n int64, err error) {
-	// Group-writable, so that another user of the same fsGroup may delete what this one wrote.
-	if err := f.root.MkdirAll(dir, 0o770); err != nil {
+	if err := f.mkdirAll(dir); err != nil {
 		return "", 0, err
 	}
 
 	temp = path.Join(dir, tempPrefix+rand.Text())
 
-	file, err := f.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o660)
+	file, err := f.open(temp)
 	if err != nil {
 		return "", 0, err
 	}
