@@ -50,7 +50,7 @@ type Options struct {
 	// Scratch is a directory for caches and the configuration, which holds no secret; empty means the system's. What is made
 	// there is removed by Close.
 	Scratch string
-	// CacheBytes bounds the cache of file contents on disk; 0 means none, which suits writing.
+	// CacheBytes bounds the copies of packs on disk, for reading many small files; 0 means none, which suits writing.
 	CacheBytes int64
 	// Location are passed to location.Open: where a filestore's claim is mounted.
 	Location []location.Option
@@ -144,11 +144,15 @@ func prepare(ctx context.Context, options Options) (*Repository, error) {
 		return nil, r.fail("opening", err)
 	}
 
-	r.storage, r.sync = storage, sync
-
 	if r.scratch, err = os.MkdirTemp(options.Scratch, "kopia-"); err != nil {
 		return nil, errors.Join(fmt.Errorf("making a scratch directory: %w", err), storage.Close(ctx))
 	}
+
+	if options.CacheBytes > 0 && options.Profile.Location.Type != blueprint.LocationFilestore {
+		storage = newPacks(storage, r.scratch, options.CacheBytes)
+	}
+
+	r.storage, r.sync = makeConnected(storage), sync
 
 	return r, nil
 }
@@ -205,9 +209,14 @@ var errStop = errors.New("enough")
 func (r *Repository) open(ctx context.Context) (*Repository, error) {
 	config := filepath.Join(r.scratch, "repository.config")
 
+	caching, err := r.caching(ctx)
+	if err != nil {
+		return nil, errors.Join(r.fail("opening", err), r.Close(ctx))
+	}
+
 	text, err := json.Marshal(repo.LocalConfig{
 		Storage:       connect(r.storage),
-		Caching:       r.caching(),
+		Caching:       caching,
 		ClientOptions: repo.ClientOptions{Username: User, Hostname: Host, Description: r.place},
 	})
 	if err != nil {
@@ -236,17 +245,37 @@ func (r *Repository) open(ctx context.Context) (*Repository, error) {
 	return r, nil
 }
 
-// caching keeps indexes and directories, and file contents as far as the options allow. A repository on a volume needs none.
-func (r *Repository) caching() *content.CachingOptions {
+// maxIndex is the size of a repository's index up to which it is held in memory.
+const maxIndex = 64 << 20
+
+// caching says what kopia keeps on disk: nothing for a repository on a volume; indexes and directories for one in an object store,
+// but not for a restore, where packs does better, unless the index would take too much memory.
+func (r *Repository) caching(ctx context.Context) (*content.CachingOptions, error) {
 	if r.options.Profile.Location.Type == blueprint.LocationFilestore {
-		return &content.CachingOptions{}
+		return &content.CachingOptions{}, nil
+	}
+
+	if r.options.CacheBytes > 0 {
+		var index int64
+
+		if err := r.storage.ListBlobs(ctx, "x", func(m blob.Metadata) error {
+			index += m.Length
+
+			return nil
+		}); err != nil {
+			return nil, err
+		}
+
+		if index < maxIndex {
+			return &content.CachingOptions{}, nil
+		}
 	}
 
 	return &content.CachingOptions{
 		CacheDirectory:         filepath.Join(r.scratch, "cache"),
-		ContentCacheSizeBytes:  max(r.options.CacheBytes, 16<<20), // kopia crashes without any
+		ContentCacheSizeBytes:  16 << 20, // kopia crashes without any
 		MetadataCacheSizeBytes: metadataCacheBytes,
-	}
+	}, nil
 }
 
 // Place names the repository for people and outputs: bucket/prefix/artifact (COMPAT §4.10).

@@ -18,7 +18,6 @@ import (
 	"github.com/kopia/kopia/snapshot"
 	"github.com/kopia/kopia/snapshot/restore"
 	"github.com/kopia/kopia/snapshot/snapshotfs"
-	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
 )
 
 // Restore asks to write a snapshot into a directory.
@@ -107,11 +106,7 @@ func (r *Repository) restoreEntry(ctx context.Context, root fs.Entry, out *outpu
 	stop := context.AfterFunc(ctx, func() { close(cancel) })
 	defer stop()
 
-	if dir, ok := root.(fs.Directory); ok {
-		if err := r.prefetch(ctx, dir); err != nil {
-			return err
-		}
-	} else {
+	if _, ok := root.(fs.Directory); !ok {
 		root = lone{root}
 	}
 
@@ -183,69 +178,6 @@ func (r *Repository) dirTimes(ctx context.Context, d fs.Directory) (map[string]t
 	}
 
 	return times, nil
-}
-
-const (
-	// smallFile is one that costs more in round trips than in bytes.
-	smallFile = 1 << 20
-	// prefetchShare of the cache is filled at most: contents travel in packs, which hold more than was asked for.
-	prefetchShare = 0.5
-	prefetchBatch = 2000
-)
-
-// prefetch brings the small files of a tree into the cache by whole packs: twenty thousand requests become a few dozen. Trees
-// whose small files do not fit are restored file by file, as are directories on a volume, where a request costs nothing.
-func (r *Repository) prefetch(ctx context.Context, root fs.Directory) error {
-	if r.options.CacheBytes == 0 || r.options.Profile.Location.Type == blueprint.LocationFilestore {
-		return nil
-	}
-
-	var (
-		ids   []object.ID
-		bytes int64
-	)
-
-	limit := int64(prefetchShare * float64(r.options.CacheBytes))
-
-	err := walk(ctx, root, func(e fs.Entry) error {
-		h, ok := e.(object.HasObjectID)
-		if _, isFile := e.(fs.File); !ok || !isFile || e.Size() > smallFile {
-			return nil
-		}
-
-		if bytes += e.Size(); bytes > limit {
-			return errStop
-		}
-
-		ids = append(ids, h.ObjectID())
-
-		return nil
-	})
-	if errors.Is(err, errStop) {
-		return nil
-	}
-
-	for err == nil && len(ids) > 0 {
-		batch := ids[:min(len(ids), prefetchBatch)]
-		ids = ids[len(batch):]
-		_, err = r.rep.PrefetchObjects(ctx, batch, "")
-	}
-
-	return err
-}
-
-func walk(ctx context.Context, dir fs.Directory, visit func(fs.Entry) error) error {
-	return fs.IterateEntries(ctx, dir, func(ctx context.Context, e fs.Entry) error {
-		if err := visit(e); err != nil {
-			return err
-		}
-
-		if child, ok := e.(fs.Directory); ok {
-			return walk(ctx, child, visit)
-		}
-
-		return nil
-	})
 }
 
 func (r *Repository) manifest(ctx context.Context, id string) (*snapshot.Manifest, error) {

@@ -124,7 +124,7 @@ func openStorage(ctx context.Context, options Options, key string) (blob.Storage
 		return nil, nil, err
 	}
 
-	return makeConnected(storage), sync, nil
+	return storage, sync, nil
 }
 
 // openDirectory keeps a repository in the layout of kopia's own "filesystem" storage.
