@@ -617,3 +617,27 @@ func TestFollowSeveral(t *testing.T) {
 		}
 	})
 }
+
+// TestOlderCopiesBringNoEvents: a watch that is taken up may show older states of the record once more.
+func TestOlderCopiesBringNoEvents(t *testing.T) {
+	states := []func(*record.Record){begin, second, bytes(5), complete}
+
+	var copies []*record.Record
+
+	r := &record.Record{Run: runName, Namespace: namespace, State: record.Pending, Phases: []record.Phase{{Name: "snapshot"}, {Name: "copy"}}}
+	for _, change := range states {
+		r = r.Clone()
+		change(r)
+		copies = append(copies, r)
+	}
+
+	for i, newer := range copies {
+		for _, older := range copies[:i] {
+			for _, e := range changes(ref, newer, older, time.Now()) {
+				if e.Kind == PhaseStarted || e.Kind == PhaseEnded || e.Kind == RunStarted || e.Kind == Attached {
+					t.Errorf("going back from state %d brings %s", i, text(e))
+				}
+			}
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -42,6 +43,7 @@ type tracker struct {
 	streams sync.WaitGroup
 
 	record      *record.Record
+	version     uint64 // of the record
 	downErr     error // why the API server did not answer last
 	job         *batchv1.Job
 	jobKnown    bool // the Job, or its absence, was seen
@@ -269,6 +271,14 @@ func (t *tracker) update(object runtime.Object) (bool, error) {
 	configMap, ok := object.(*corev1.ConfigMap)
 	if !ok {
 		return false, nil
+	}
+
+	if version, err := strconv.ParseUint(configMap.ResourceVersion, 10, 64); err == nil {
+		if version < t.version {
+			return false, nil // a cache that lags behind
+		}
+
+		t.version = version
 	}
 
 	next, err := Decode(configMap)
