@@ -44,7 +44,7 @@ type tracker struct {
 
 	record      *record.Record
 	version     uint64 // of the record
-	downErr     error // why the API server did not answer last
+	downErr     error  // why the API server did not answer last
 	job         *batchv1.Job
 	jobKnown    bool // the Job, or its absence, was seen
 	jobDenied   bool
