@@ -50,9 +50,9 @@ func report(out io.Writer, err error) exit.Code {
 // split takes joined errors apart, so that each is told by itself, or not when the user was told already. A wrapped join has a
 // text of its own and stays whole.
 func split(err error) []error {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // the outermost only
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
-		if aggregate, ok := err.(utilerrors.Aggregate); ok {
+		if aggregate, ok := err.(utilerrors.Aggregate); ok { //nolint:errorlint // the outermost only
 			return utilerrors.Flatten(aggregate).Errors()
 		}
 
