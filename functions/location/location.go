@@ -50,7 +50,7 @@ func (f LocationDelete) Exec(ctx context.Context, run *functions.Run, args map[s
 	if err != nil {
 		return nil, err
 	}
-	defer store.Close() //nolint:errcheck // every change was answered
+	defer store.Close() // every change was answered
 
 	l := run.Params.Profile.Location
 
@@ -134,7 +134,7 @@ func (f LocationCheck) Exec(ctx context.Context, run *functions.Run, args map[st
 	if err != nil {
 		return nil, err
 	}
-	defer store.Close() //nolint:errcheck // every change was answered
+	defer store.Close() // every change was answered
 
 	steps, err := location.Check(ctx, store)
 	shown := make([]any, 0, len(steps))

@@ -97,7 +97,7 @@ func (a *attributes) add(e *entry, xattrs map[string][]byte) {
 		a.inode = map[[2]uint64]int{}
 	}
 
-	id := [2]uint64{e.stat.Dev, e.stat.Ino} //nolint:unconvert // the types differ between architectures
+	id := [2]uint64{e.stat.Dev, e.stat.Ino} // the types differ between architectures
 
 	at, known := a.inode[id]
 	if !known {

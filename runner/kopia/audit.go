@@ -75,7 +75,7 @@ func (a *audit) special(rel string, mode fs.FileMode) {
 // cause is the innermost message: the path is said already.
 func cause(err error) string {
 	for {
-		inner, ok := err.(interface{ Unwrap() error }) //nolint:errorlint // walking the chain by hand
+		inner, ok := err.(interface{ Unwrap() error }) // walking the chain by hand
 		if !ok || inner.Unwrap() == nil {
 			return err.Error()
 		}

@@ -80,7 +80,7 @@ func (r *Repository) publishFile(ctx context.Context, text []byte) (bool, error)
 	if err != nil {
 		return false, err
 	}
-	defer store.Close() //nolint:errcheck // a directory
+	defer store.Close() // a directory
 
 	// kopia's layout: the id is too short to be sharded, and every file ends with ".f".
 	key := location.Join(location.ArtifactKey(r.options.Profile.Location, r.options.Prefix), format.KopiaRepositoryBlobID+".f")

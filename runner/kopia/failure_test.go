@@ -92,7 +92,7 @@ func TestStoreFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close(t.Context()) //nolint:errcheck // its store is gone
+	defer r.Close(t.Context()) // its store is gone
 
 	killed := false
 	made, err := r.Snapshot(t.Context(), kopia.Backup{
@@ -238,20 +238,26 @@ func TestUnreadable(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// The test itself again, as somebody else.
-	cmd := exec.Command(filepath.Join(scratch, "test"), "-test.run", "^TestBackupAsSomebodyElse$", "-test.v")
-	cmd.Env = append(os.Environ(), "KANISTER_TEST_SOURCE="+source, "KANISTER_TEST_STORE="+store, "TMPDIR="+scratch)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 4242, Gid: 4242}}
-	cmd.Dir = "/"
-
-	if text, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, text)
+	// The runner was there before, and has made the directory.
+	shared, err := location.Open(t.Context(), locationtest.Filestore(""), location.At(store))
+	if err == nil {
+		_, err = shared.Put(t.Context(), "team/entry", strings.NewReader("x"))
 	}
 
-	// What that wrote, others may read and delete.
-	r := create(t, kopia.Options{Profile: locationtest.Filestore(""), Prefix: "app", Password: password, Scratch: scratch, Location: []location.Option{location.At(store)}})
-	if all, err := r.List(t.Context()); err != nil || len(all) != 1 {
-		t.Errorf("%d snapshots, %v", len(all), err)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	// The test itself again, as somebody else: one backs up, another deletes that and backs up as well.
+	for _, uid := range []uint32{4242, 4343} {
+		cmd := exec.Command(filepath.Join(scratch, "test"), "-test.run", "^TestBackupAsSomebodyElse$", "-test.v")
+		cmd.Env = append(os.Environ(), "KANISTER_TEST_SOURCE="+source, "KANISTER_TEST_STORE="+store, "TMPDIR="+scratch)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+		cmd.Dir = "/"
+
+		if text, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
 	}
 }
 
@@ -262,7 +268,17 @@ func TestBackupAsSomebodyElse(t *testing.T) {
 		t.Skip("run by TestUnreadable")
 	}
 
-	r := create(t, kopia.Options{Profile: locationtest.Filestore(""), Prefix: "app", Password: password, Scratch: t.TempDir(), Location: []location.Option{location.At(store)}})
+	r := create(t, kopia.Options{Profile: locationtest.Filestore("team"), Prefix: "app", Password: password, Scratch: t.TempDir(), Location: []location.Option{location.At(store)}})
+
+	all, err := r.List(t.Context())
+	for _, s := range all {
+		err = errors.Join(err, r.Delete(t.Context(), s.ID))
+	}
+
+	if _, reclaimErr := r.Reclaim(t.Context(), kopia.Reckless); err != nil || reclaimErr != nil {
+		t.Error(err, reclaimErr)
+	}
+
 	made := backup(t, r, source)
 	names := strings.Join(made.Unreadable.First, "\n")
 

@@ -235,7 +235,7 @@ func (o *output) writeFile(ctx context.Context, rel string, f fs.File, progress 
 	if err != nil {
 		return fmt.Errorf("reading %q from the repository: %w", rel, err)
 	}
-	defer source.Close() //nolint:errcheck // read only
+	defer source.Close() // read only
 
 	out, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {

@@ -179,7 +179,7 @@ func holdsRestic(ctx context.Context, options Options) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer store.Close() //nolint:errcheck // read only
+	defer store.Close() // read only
 
 	root := location.ArtifactKey(options.Profile.Location, options.Prefix)
 	if _, err := store.Stat(ctx, location.Join(root, "config")); err != nil {

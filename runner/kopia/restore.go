@@ -162,7 +162,7 @@ func (r *Repository) dirTimes(ctx context.Context, d fs.Directory) (map[string]t
 	if err != nil {
 		return nil, err
 	}
-	defer in.Close() //nolint:errcheck // read only
+	defer in.Close() // read only
 
 	var m snapshot.DirManifest
 	if err := json.NewDecoder(in).Decode(&m); err != nil {

@@ -61,7 +61,7 @@ func (s *s3Storage) PutBlob(ctx context.Context, id blob.ID, data blob.Bytes, op
 	}
 
 	body := data.Reader()
-	defer body.Close() //nolint:errcheck // memory
+	defer body.Close() // memory
 
 	input := &s3.PutObjectInput{
 		Bucket: &s.bucket, Key: s.key(id), Body: body, ContentLength: aws.Int64(int64(data.Length())),
@@ -127,7 +127,7 @@ func (s *s3Storage) get(ctx context.Context, id blob.ID, offset, length int64, o
 	if err != nil {
 		return translate(err)
 	}
-	defer result.Body.Close() //nolint:errcheck // read only
+	defer result.Body.Close() // read only
 
 	if _, err := io.Copy(output, result.Body); err != nil {
 		return fmt.Errorf("reading blob %q: %w", id, err)

@@ -35,11 +35,11 @@ var (
 	storageID atomic.Int64
 
 	// kopia's table has no lock: fill it before anything runs.
-	_ = register()
+	_ = register(storageType)
 )
 
-func register() struct{} {
-	blob.AddSupportedStorage(storageType, storageRef{}, func(_ context.Context, ref *storageRef, _ bool) (blob.Storage, error) {
+func register(name string) string {
+	blob.AddSupportedStorage(name, storageRef{}, func(_ context.Context, ref *storageRef, _ bool) (blob.Storage, error) {
 		storage, ok := storages.Load(ref.ID)
 		if !ok {
 			return nil, fmt.Errorf("storage %q is not open in this process", ref.ID)
@@ -48,7 +48,7 @@ func register() struct{} {
 		return storage.(blob.Storage), nil
 	})
 
-	return struct{}{}
+	return name
 }
 
 // connected is a storage that kopia may describe in files.
@@ -169,7 +169,7 @@ func syncFilesystem(dir string) error {
 	if err != nil {
 		return err
 	}
-	defer d.Close() //nolint:errcheck // opened for reading
+	defer d.Close() // opened for reading
 
 	return unix.Syncfs(int(d.Fd()))
 }

@@ -149,7 +149,7 @@ func (t *tarTree) add(ctx context.Context, rel string, header *tar.Header, in io
 
 	e := &snapshot.DirEntry{
 		Name: path.Base(key), Permissions: snapshot.Permissions(info.Mode() & kopiafs.ModBits),
-		ModTime: kopiafs.UTCTimestampFromTime(header.ModTime), UserID: uint32(header.Uid), GroupID: uint32(header.Gid), //nolint:gosec // uids are 32 bits
+		ModTime: kopiafs.UTCTimestampFromTime(header.ModTime), UserID: uint32(header.Uid), GroupID: uint32(header.Gid), // uids are 32 bits
 	}
 
 	var err error
@@ -235,7 +235,7 @@ func (t *tarTree) node(key string) *tarNode {
 
 func (t *tarTree) write(ctx context.Context, rel string, algorithm compression.Name, in io.Reader) (object.ID, int64, error) {
 	w := t.w.NewObjectWriter(ctx, object.WriterOptions{Description: "TAR:" + rel, Compressor: algorithm, AsyncWrites: 2})
-	defer w.Close() //nolint:errcheck // Result tells
+	defer w.Close() // Result tells
 
 	n, err := io.Copy(io.MultiWriter(w, counting{t.meter}), in)
 	if err != nil {

@@ -117,7 +117,7 @@ func (e *entry) IsDir() bool        { return e.info.IsDir() }
 func (e *entry) Sys() any           { return nil }
 func (e *entry) Close()             {}
 func (e *entry) Device() kopiafs.DeviceInfo {
-	return kopiafs.DeviceInfo{Dev: e.stat.Dev, Rdev: e.stat.Rdev} //nolint:unconvert // the types differ between architectures
+	return kopiafs.DeviceInfo{Dev: e.stat.Dev, Rdev: e.stat.Rdev} // the types differ between architectures
 }
 func (e *entry) Owner() kopiafs.OwnerInfo {
 	return kopiafs.OwnerInfo{UserID: e.stat.Uid, GroupID: e.stat.Gid}

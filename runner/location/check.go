@@ -67,7 +67,7 @@ func readBack(ctx context.Context, store Store, key string, want []byte) error {
 	if err != nil {
 		return err
 	}
-	defer r.Close() //nolint:errcheck // read only
+	defer r.Close() // read only
 
 	got, err := io.ReadAll(io.LimitReader(r, int64(len(want))+1))
 	if err != nil {

@@ -17,7 +17,7 @@ func TestFilestoreConforms(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer store.Close() //nolint:errcheck // a directory
+			defer store.Close() // a directory
 
 			locationtest.Conformance(t, store)
 		})

@@ -83,7 +83,7 @@ func (f *fileStore) PutNew(ctx context.Context, key string, content []byte) erro
 		return wrap("putting object", f.URL(key), describe(err))
 	}
 
-	defer f.root.Remove(temp) //nolint:errcheck // a leftover is no object
+	defer func() { _ = f.root.Remove(temp) }() // a leftover is no object
 
 	err = f.root.Link(temp, name)
 	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOTSUP) || errors.Is(err, syscall.ENOSYS) {
@@ -175,7 +175,7 @@ func (f *fileStore) syncDir(dir string) error {
 	if err != nil {
 		return err
 	}
-	defer d.Close() //nolint:errcheck // opened for reading
+	defer d.Close() // opened for reading
 
 	if err := d.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOTSUP) {
 		return err
@@ -265,17 +265,17 @@ func (f *fileStore) Delete(_ context.Context, key string) error {
 		err = f.root.Remove(name)
 	}
 
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return wrap("deleting object", f.URL(key), describe(err))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
 	}
 
-	for dir := path.Dir(name); dir != "." && dir != f.prefix; dir = path.Dir(dir) {
+	for dir := path.Dir(name); err == nil && dir != "." && dir != f.prefix; dir = path.Dir(dir) {
 		if f.root.Remove(dir) != nil {
 			break
 		}
 	}
 
-	return nil
+	return wrap("deleting object", f.URL(key), describe(err))
 }
 
 // describe replaces what a file system says about keys that it cannot hold.
@@ -291,7 +291,7 @@ func describe(err error) error {
 }
 
 type contextReader struct {
-	ctx context.Context //nolint:containedctx // a reader's methods take none
+	ctx context.Context // a reader's methods take none
 	r   io.Reader
 }
 

@@ -188,7 +188,7 @@ func classify(err error) (Reason, string) {
 		return reason, hint
 	}
 
-	switch gcerrors.Code(err) { //nolint:exhaustive // the rest says nothing that the status did not
+	switch gcerrors.Code(err) { // the rest says nothing that the status did not
 	case gcerrors.NotFound:
 		return NotFound, ""
 	case gcerrors.PermissionDenied:

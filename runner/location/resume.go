@@ -16,7 +16,7 @@ const resumptions = 5
 
 // resumable reads one object to its end although connections break: long downloads outlive load balancers.
 type resumable struct {
-	ctx    context.Context //nolint:containedctx // a reader's methods take none
+	ctx    context.Context // a reader's methods take none
 	url    string
 	open   openPart
 	body   io.ReadCloser
@@ -53,16 +53,19 @@ func (r *resumable) Read(p []byte) (int, error) {
 	r.left--
 	_ = r.body.Close()
 
-	body, _, _, openErr := r.open(r.ctx, r.offset, r.etag)
-	if openErr != nil {
-		r.body, r.left = io.NopCloser(&failing{err: openErr}), 0
+	r.reopen()
 
-		return n, nil
+	return n, nil
+}
+
+// reopen goes on where the body broke off. If that fails, the next Read says so.
+func (r *resumable) reopen() {
+	body, _, _, err := r.open(r.ctx, r.offset, r.etag)
+	if err != nil {
+		body, r.left = io.NopCloser(&failing{err: err}), 0
 	}
 
 	r.body = body
-
-	return n, nil
 }
 
 func (r *resumable) Close() error { return r.body.Close() }

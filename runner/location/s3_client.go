@@ -157,7 +157,7 @@ func transportOptions(profile *params.Profile) (func(*http.Transport), error) {
 	return func(t *http.Transport) {
 		t.Proxy = http.ProxyFromEnvironment
 		t.DialContext = (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext
-		t.TLSClientConfig = &tls.Config{RootCAs: roots, InsecureSkipVerify: profile.SkipSSLVerify, MinVersion: tls.VersionTLS12} //nolint:gosec // asked for by the profile
+		t.TLSClientConfig = &tls.Config{RootCAs: roots, InsecureSkipVerify: profile.SkipSSLVerify, MinVersion: tls.VersionTLS12} // asked for by the profile
 		t.TLSHandshakeTimeout = 10 * time.Second
 		t.ResponseHeaderTimeout = 2 * time.Minute // a store that hangs must not hang the run: the request is retried
 		t.ExpectContinueTimeout = time.Second
@@ -191,7 +191,7 @@ func detectRegion(ctx context.Context, configure func(*http.Transport), endpoint
 	if err != nil {
 		return fallbackRegion
 	}
-	defer response.Body.Close() //nolint:errcheck // a HEAD has no body
+	defer response.Body.Close() // a HEAD has no body
 
 	if region := response.Header.Get("X-Amz-Bucket-Region"); region != "" {
 		return region

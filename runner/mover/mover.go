@@ -83,7 +83,7 @@ func read(name string, in io.Reader) (Request, error) {
 		if err != nil {
 			return request, fmt.Errorf("reading the request: %w", err)
 		}
-		defer f.Close() //nolint:errcheck // read only
+		defer f.Close() // read only
 
 		in = f
 	}

@@ -124,7 +124,7 @@ func read(ctx context.Context, store location.Store, key string) (record.Record,
 	if err != nil {
 		return r, fmt.Errorf("reading catalogue entry: %w", err)
 	}
-	defer body.Close() //nolint:errcheck // read only
+	defer body.Close() // read only
 
 	content, err := io.ReadAll(io.LimitReader(body, maxEntry))
 	if err != nil {

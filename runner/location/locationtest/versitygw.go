@@ -152,7 +152,7 @@ func Binary(tb testing.TB, name, dir, pkg string) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer lock.Close() //nolint:errcheck // a lock file
+	defer lock.Close() // a lock file
 
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		tb.Fatal(err)
@@ -206,7 +206,7 @@ func freeAddress(tb testing.TB) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer l.Close() //nolint:errcheck // only its number was wanted
+	defer l.Close() // only its number was wanted
 
 	return l.Addr().String()
 }
