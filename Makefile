@@ -10,6 +10,7 @@ LDFLAGS      := -s -w -X $(MODULE)/cmd/kubectl-kanister/internal/release.Version
                 -X $(MODULE)/cmd/kubectl-kanister/internal/release.RunnerImage=$(RUNNER_IMAGE)
 BUILD        := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
 MODULES      := . hack
+export RUNNER_IMAGE
 
 .PHONY: help
 help: ## List the targets

@@ -3,10 +3,12 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -94,7 +96,7 @@ func (w *World) Call(phase string) *call {
 
 	return &call{World: w, notes: n, Run: &functions.Run{
 		Name: "run-" + w.Namespace[len(w.Namespace)-6:], Namespace: w.Namespace, Phase: phase, Attempt: 1,
-		Params: &params.TemplateParams{}, Input: &record.Input{RunnerImage: "kubectl-kanister/runner:dev"},
+		Params: &params.TemplateParams{}, Input: &record.Input{RunnerImage: cmp.Or(os.Getenv("RUNNER_IMAGE"), "kubectl-kanister/runner:dev")},
 		Kube: client, Journal: n,
 		Labels: map[string]string{record.LabelRun: "run-" + w.Namespace[len(w.Namespace)-6:], record.LabelPhase: phase},
 	}}

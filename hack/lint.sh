@@ -12,6 +12,9 @@ if [[ ! -x $lint ]]; then
   (cd hack/tools && CGO_ENABLED=0 go build -o "$lint.tmp.$$" github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
   mv "$lint.tmp.$$" "$lint"
 fi
+# The linter's cache names files by the path they had: another checkout of the same content would read them there.
+GOLANGCI_LINT_CACHE=$bin/../lint/$(sha256sum <<<"$root" | cut -c -12)
+export GOLANGCI_LINT_CACHE
 status=0
 for module in "$@"; do
   (cd "$module" && "$lint" run --config "$root/.golangci.yml" ./...) || status=1

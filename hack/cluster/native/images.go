@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	"github.com/kubectl-kanister/kubectl-kanister/hack/image/archive"
 )
@@ -73,7 +74,8 @@ func (c *Cluster) systemImages() ([]string, error) {
 	return paths, nil
 }
 
-// LoadImages imports docker-archive files into the node's container runtime, each only once for the same content.
+// LoadImages imports docker-archive files into the node's container runtime, unless it was this content that was loaded last
+// under the archive's tag: going back to an earlier image loads it again.
 func (c *Cluster) LoadImages(ctx context.Context, log io.Writer, files ...string) error {
 	for _, file := range files {
 		digest, err := fileDigest(file)
@@ -81,8 +83,13 @@ func (c *Cluster) LoadImages(ctx context.Context, log io.Writer, files ...string
 			return fmt.Errorf("reading image archive: %w", err)
 		}
 
-		loaded := c.path("images", "loaded-"+digest)
-		if _, err := os.Stat(loaded); err == nil {
+		tag, err := tagOf(file)
+		if err != nil {
+			return fmt.Errorf("reading image archive %q: %w", file, err)
+		}
+
+		loaded := c.path("images", "loaded-"+strings.NewReplacer("/", "_", ":", "_").Replace(tag))
+		if last, err := os.ReadFile(loaded); err == nil && string(last) == digest {
 			continue
 		}
 
@@ -92,7 +99,7 @@ func (c *Cluster) LoadImages(ctx context.Context, log io.Writer, files ...string
 
 		fmt.Fprintf(log, "loaded %s\n", filepath.Base(file))
 
-		if err := os.WriteFile(loaded, nil, 0o644); err != nil {
+		if err := os.WriteFile(loaded, []byte(digest), 0o644); err != nil {
 			return err
 		}
 	}
@@ -100,9 +107,18 @@ func (c *Cluster) LoadImages(ctx context.Context, log io.Writer, files ...string
 	return nil
 }
 
-// RemoveImage removes an image from the node, so that a test can see it missing.
-func (c *Cluster) RemoveImage(ctx context.Context, reference string) error {
-	return run(ctx, "ctr", "--address", c.containerdSocket(), "--namespace", "k8s.io", "images", "rm", "--sync", reference)
+// tagOf is the name under which the archive's image is known afterwards.
+func tagOf(file string) (string, error) {
+	manifest, err := tarball.LoadManifest(func() (io.ReadCloser, error) { return os.Open(file) })
+	if err != nil {
+		return "", err
+	}
+
+	if len(manifest) != 1 || len(manifest[0].RepoTags) != 1 {
+		return "", errors.New("it should hold one image with one tag")
+	}
+
+	return manifest[0].RepoTags[0], nil
 }
 
 func fileDigest(path string) (string, error) {

@@ -32,7 +32,7 @@ func TestRunnerImage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		path, err := k.fromFiles("runner", RunnerTag, runnerConfig, files)
+		path, err := k.fromFiles("runner", RunnerTag(), runnerConfig, files)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package recipe
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -33,12 +34,13 @@ var runner = Image{
 		if err != nil {
 			return "", err
 		}
-		return k.fromFiles("runner", RunnerTag, runnerConfig, files)
+		return k.fromFiles("runner", RunnerTag(), runnerConfig, files)
 	},
 }
 
-// RunnerTag is the image that the plugin of this checkout uses.
-const RunnerTag = "kubectl-kanister/runner:dev"
+// RunnerTag is the image that the plugin of this checkout uses: $RUNNER_IMAGE, as in the Makefile, so that two checkouts can
+// share a cluster.
+func RunnerTag() string { return cmp.Or(os.Getenv("RUNNER_IMAGE"), "kubectl-kanister/runner:dev") }
 
 var runnerConfig = v1.Config{
 	User:       fmt.Sprintf("%d:%d", User, User),
