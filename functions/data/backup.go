@@ -13,6 +13,7 @@ import (
 
 	"github.com/kubectl-kanister/kubectl-kanister/functions"
 	"github.com/kubectl-kanister/kubectl-kanister/functions/spec"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/kopia"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/kube"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/mover"
@@ -140,7 +141,10 @@ func containerIn(ctx context.Context, run *functions.Run, namespace, name, conta
 
 // move takes the first way that leads to the data, and says which.
 func (s *source) move(ctx context.Context) (mover.Event, error) {
-	if s.container.Image == s.run.Input.RunnerImage {
+	// Nothing can be mounted into a container that runs, so one of these cannot write to a volume of backups.
+	onVolume := s.worker.request.Profile.Location.Type == blueprint.LocationFilestore
+
+	if s.container.Image == s.run.Input.RunnerImage && !onVolume {
 		s.say("container %s holds the data mover, which reads it there", s.container.Name)
 
 		return s.inContainer(ctx, s.container.Name)
@@ -156,7 +160,7 @@ func (s *source) move(ctx context.Context) (mover.Event, error) {
 		s.say("it lies on volume %s, which a worker pod on node %s reads", claimOf(s.pod, on.Name), s.pod.Spec.NodeName)
 
 		return s.worker.do(ctx)
-	case kind == onOther && on.SubPath == "" && on.SubPathExpr == "":
+	case kind == onOther && on.SubPath == "" && on.SubPathExpr == "" && !onVolume:
 		e, err := s.inEphemeral(ctx, on)
 		if !refused(err) {
 			return e, err

@@ -33,14 +33,6 @@ const runnerBinary = "/usr/local/bin/runner"
 func (s *source) inContainer(ctx context.Context, container string) (mover.Event, error) {
 	s.worker.request.Dir = "/"
 
-	if s.worker.request.Profile.Location.ClaimName != "" {
-		return mover.Event{}, &record.Failure{
-			Reason:  kube.ReasonInvalid,
-			Message: fmt.Sprintf("backing up %s: the profile keeps backups on a volume, which this container cannot mount", s.worker.subject),
-			Hint:    "back up a path on a PersistentVolumeClaim, or use an object store",
-		}
-	}
-
 	text, err := json.Marshal(s.worker.request)
 	if err != nil {
 		return mover.Event{}, fmt.Errorf("writing the request of the data mover: %w", err)

@@ -11,7 +11,7 @@ import (
 
 // report puts a result into words: an event with the figures, and a warning for everything that is not as it should be.
 func (w *worker) report(e mover.Event) {
-	reporter{w.run.Journal.Event, w.run.Journal.Warn, w.subject}.result(e)
+	reporter{w.run.Journal.Event, w.run.Journal.Warn, w.subject, w.request.Flat}.result(e)
 
 	switch {
 	case e.Backup != nil:
@@ -42,6 +42,8 @@ func (w *worker) final(bytes, fresh, files int64, seconds float64) {
 type reporter struct {
 	event, warn func(string)
 	subject     string
+	// counted: the caller reports deletions itself (RestoreVolume).
+	counted bool
 }
 
 func (r reporter) result(e mover.Event) {
@@ -66,8 +68,8 @@ func (r reporter) result(e mover.Event) {
 	if b := e.Restore; b != nil {
 		r.event(fmt.Sprintf("%s: restored %s in %s to %s, %s", r.subject, human(b.Bytes), plural(b.Files), b.Path, speed(b.Bytes, b.Seconds)))
 
-		if b.Deleted > 0 {
-			r.event(fmt.Sprintf("%s: deleted %d files and directories that the backup does not hold", r.subject, b.Deleted))
+		if b.Deleted > 0 && !r.counted {
+			r.event(fmt.Sprintf("%s: deleted what the backup does not hold: %d entries", r.subject, b.Deleted))
 		}
 
 		r.problems(b.Owner, "did not get its owner back", "did not get their owner back")
