@@ -98,7 +98,7 @@ func (w *World) Call(phase string) *call {
 		Name: "run-" + w.Namespace[len(w.Namespace)-6:], Namespace: w.Namespace, Phase: phase, Attempt: 1,
 		Params: &params.TemplateParams{}, Input: &record.Input{RunnerImage: cmp.Or(os.Getenv("RUNNER_IMAGE"), "kubectl-kanister/runner:dev")},
 		Kube: client, Journal: n,
-		Labels: map[string]string{record.LabelRun: "run-" + w.Namespace[len(w.Namespace)-6:], record.LabelPhase: phase},
+		Labels: map[string]string{record.LabelRun: "run-" + w.Namespace[len(w.Namespace)-6:], record.LabelPhase: record.LabelValue(phase)},
 	}}
 }
 

@@ -81,7 +81,7 @@ func TestCommandLineReadsOurs(t *testing.T) {
 		source := fixture(t)
 
 		// Thousands of small files, as mail and caches have.
-		count := 10000
+		count := 4000
 		if options.Profile.Location.Bucket == "" || testing.Short() {
 			count = 1000
 		}

@@ -105,8 +105,19 @@ func (w *world) refuse(action clienttesting.Action) error {
 
 // restart drops all watches; until up is called nobody answers.
 func (w *world) restart() (up func()) {
+	w.drop(true)
+
+	return func() {
+		w.mu.Lock()
+		w.down = false
+		w.mu.Unlock()
+	}
+}
+
+// drop ends all watches; new ones are refused while the API server is down.
+func (w *world) drop(down bool) {
 	w.mu.Lock()
-	w.down = true
+	w.down = down
 	w.stale = map[string]bool{"configmaps": true, "jobs": true, "pods": true, "events": true}
 	watchers := w.watchers
 	w.watchers = nil
@@ -114,12 +125,6 @@ func (w *world) restart() (up func()) {
 
 	for _, watcher := range watchers {
 		watcher.Stop()
-	}
-
-	return func() {
-		w.mu.Lock()
-		w.down = false
-		w.mu.Unlock()
 	}
 }
 
@@ -216,21 +221,17 @@ func (w *world) write(change func(*record.Record)) {
 func (w *world) writeAs(name string, change func(*record.Record)) {
 	w.t.Helper()
 
-	maps := w.client.CoreV1().ConfigMaps(namespace)
+	// Past the reactors: the runner reaches the API server also when the follower does not.
+	maps := corev1.SchemeGroupVersion.WithResource("configmaps")
+	tracker := w.client.Tracker()
 	r := &record.Record{
 		SchemaVersion: record.SchemaVersion, Run: name, Namespace: namespace, Action: "backup", State: record.Pending, Created: time.Now(),
 		Phases: []record.Phase{{Name: "snapshot", Func: "F", State: record.Pending}, {Name: "copy", Func: "G", State: record.Pending}},
 	}
 
-	w.mu.Lock()
-	down := w.down
-	w.down = false // the runner is not affected
-	w.mu.Unlock()
-
-	held, err := maps.Get(w.t.Context(), name, metav1.GetOptions{})
-
+	held, err := tracker.Get(maps, namespace, name)
 	if err == nil {
-		r = must(record.Decode(held))
+		r = must(record.Decode(held.(*corev1.ConfigMap)))
 	}
 
 	change(r)
@@ -241,14 +242,14 @@ func (w *world) writeAs(name string, change func(*record.Record)) {
 	}
 
 	if err == nil {
-		must(maps.Update(w.t.Context(), configMap, metav1.UpdateOptions{}))
+		err = tracker.Update(maps, configMap, namespace)
 	} else {
-		must(maps.Create(w.t.Context(), configMap, metav1.CreateOptions{}))
+		err = tracker.Create(maps, configMap, namespace)
 	}
 
-	w.mu.Lock()
-	w.down = down
-	w.mu.Unlock()
+	if err != nil {
+		w.t.Fatal(err)
+	}
 
 	synctest.Wait()
 }
@@ -437,7 +438,7 @@ func TestFollowSurvivesAPIServerRestart(t *testing.T) {
 		w.write(second)
 		w.write(bytes(7))
 		up()
-		time.Sleep(5 * time.Second)
+		time.Sleep(30 * time.Second) // longer than the longest wait between two tries
 		w.write(complete)
 
 		if result := w.result(); result.Err != nil || result.Record.State != record.Complete {
@@ -461,7 +462,7 @@ func TestFollowTakesUpDroppedWatches(t *testing.T) {
 		w.follow(Follower{})
 
 		for n := range int64(3) {
-			w.restart()() // dropped, and answered again at once
+			w.drop(false)
 			time.Sleep(10 * time.Second)
 
 			if n == 0 {
