@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -107,18 +108,18 @@ func (c *Cluster) LoadImages(ctx context.Context, log io.Writer, files ...string
 	return nil
 }
 
-// tagOf is the name under which the archive's image is known afterwards.
+// tagOf is the name under which the archive's image is known afterwards; of several the first by alphabet.
 func tagOf(file string) (string, error) {
 	manifest, err := tarball.LoadManifest(func() (io.ReadCloser, error) { return os.Open(file) })
 	if err != nil {
 		return "", err
 	}
 
-	if len(manifest) != 1 || len(manifest[0].RepoTags) != 1 {
-		return "", errors.New("it should hold one image with one tag")
+	if len(manifest) != 1 || len(manifest[0].RepoTags) == 0 {
+		return "", errors.New("it should hold one image with a tag")
 	}
 
-	return manifest[0].RepoTags[0], nil
+	return slices.Min(manifest[0].RepoTags), nil
 }
 
 func fileDigest(path string) (string, error) {

@@ -11,8 +11,6 @@ import (
 	"github.com/kubectl-kanister/kubectl-kanister/hack/csi/testbed"
 )
 
-const kubernetesModule = "k8s.io/kubernetes"
-
 // debianPackages give the container runtime and what it calls.
 var debianPackages = []string{
 	"containerd", "runc", "containernetworking-plugins", "iptables", "conntrack", "socat", "iproute2", "kmod",
@@ -38,10 +36,7 @@ var programs = func() map[string]binaries.Program {
 	}
 
 	for _, name := range []string{"kubelet", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubectl"} {
-		all[name] = binaries.Program{
-			Name: name, Module: kubernetesModule, Dir: "cluster/build/kubernetes", Package: kubernetesModule + "/cmd/" + name,
-			LDFlags: "-X k8s.io/component-base/version.gitVersion=VERSION -X k8s.io/client-go/pkg/version.gitVersion=VERSION",
-		}
+		all[name] = binaries.Kubernetes(name)
 	}
 
 	return all

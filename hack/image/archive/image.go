@@ -14,10 +14,12 @@ import (
 
 // WriteImage writes a docker-archive with one image, named tag, to path; when path exists afterwards it is complete.
 func WriteImage(path, tag string, config v1.Config, layers ...*Layer) error {
-	ref, err := name.NewTag(tag)
-	if err != nil {
-		return fmt.Errorf("naming image: %w", err)
-	}
+	return WriteTagged(path, []string{tag}, config, layers...)
+}
+
+// WriteTagged is WriteImage for an image with several names, the first of which is in errors.
+func WriteTagged(path string, tags []string, config v1.Config, layers ...*Layer) error {
+	tag := tags[0]
 	image, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{
 		Architecture: runtime.GOARCH,
 		OS:           "linux",
@@ -34,7 +36,15 @@ func WriteImage(path, tag string, config v1.Config, layers ...*Layer) error {
 			return fmt.Errorf("adding layer to image %q: %w", tag, err)
 		}
 	}
-	if err := tarball.WriteToFile(path+".new", ref, image); err != nil {
+	refs := map[name.Reference]v1.Image{}
+	for _, t := range tags {
+		ref, err := name.NewTag(t)
+		if err != nil {
+			return fmt.Errorf("naming image: %w", err)
+		}
+		refs[ref] = image
+	}
+	if err := tarball.MultiRefWriteToFile(path+".new", refs); err != nil {
 		return fmt.Errorf("writing image %q: %w", tag, err)
 	}
 	return os.Rename(path+".new", path)

@@ -34,7 +34,7 @@ type Image struct {
 
 // All images, in the order in which they are best built: the quick ones first.
 func All() []Image {
-	return []Image{runner, versitygw, fakeGCS, tools, postgres, azurite}
+	return []Image{runner, versitygw, fakeGCS, tools, postgres, compat, azurite}
 }
 
 // kitchen is where images are made.
@@ -122,6 +122,29 @@ func (k kitchen) fromDebian(ctx context.Context, name, tag string, config v1.Con
 		return "", err
 	}
 	return path, archive.WriteImage(path, tag, config, base, layer)
+}
+
+// cachedLayer is a layer on the Debian base that is made once for a recipe, for images of which another layer changes often.
+func (k kitchen) cachedLayer(ctx context.Context, name string, r debian.Recipe) (*archive.Layer, error) {
+	name = "layer-" + name // not among the tars of the image: removeOld goes by name
+	path, err := k.path(name, r)
+	if err != nil {
+		return nil, err
+	}
+	if exists(path) {
+		return archive.OpenLayer(path)
+	}
+	if _, err := k.deb.Layer(ctx, path+".new", r); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(path+".new"))
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return nil, err
+	}
+	layer, err := archive.OpenLayer(path)
+	if err != nil {
+		return nil, err
+	}
+	return layer, k.removeOld(name, path, time.Now())
 }
 
 // path of a tar carries a key of all that goes into it.

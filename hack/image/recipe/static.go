@@ -24,9 +24,7 @@ var runner = Image{
 	Name:  "runner",
 	About: "the runner, data mover and kando, from ./runner",
 	make: func(ctx context.Context, k kitchen) (string, error) {
-		binary, err := binaries.Program{
-			Name: "runner", Dir: "..", Package: "github.com/kubectl-kanister/kubectl-kanister/runner",
-		}.Build(ctx, k.log)
+		binary, err := runnerProgram.Build(ctx, k.log)
 		if err != nil {
 			return "", err
 		}
@@ -37,6 +35,8 @@ var runner = Image{
 		return k.fromFiles("runner", RunnerTag(), runnerConfig, files)
 	},
 }
+
+var runnerProgram = binaries.Program{Name: "runner", Dir: "..", Package: "github.com/kubectl-kanister/kubectl-kanister/runner"}
 
 // RunnerTag is the image that the plugin of this checkout uses: $RUNNER_IMAGE, as in the Makefile, so that two checkouts can
 // share a cluster.
