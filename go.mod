@@ -15,6 +15,7 @@ require (
 	github.com/aws/smithy-go v1.28.8
 	github.com/go-viper/mapstructure/v2 v2.5.0
 	github.com/google/go-cmp v0.7.0
+	github.com/kanisterio/blueprints v0.0.0-20251121103612-0e5855fe8223
 	github.com/kopia/kopia v0.22.3
 	github.com/spf13/cobra v1.10.2
 	github.com/spf13/pflag v1.0.10
