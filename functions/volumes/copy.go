@@ -246,7 +246,7 @@ func (s *sum) tell(what, message string) {
 	}
 
 	switch {
-	case message != "":
+	case message != "" && message != what: // the mover's own words; it begins with the volume alone
 		total.Message = what + ": " + message
 	case len(s.parts) > 1:
 		total.Message = fmt.Sprintf("%d of %d volumes", ended, len(s.parts))

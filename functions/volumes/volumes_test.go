@@ -143,6 +143,14 @@ func TestSumOfProgress(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 
+	for said, want := range map[string]string{"volume b": "0 of 2 volumes", "waiting for its pod": "volume b: waiting for its pod"} {
+		s.report(1, "volume b", record.Progress{Message: said, BytesTotal: 100})
+
+		if got := journal.progress.Message; got != want {
+			t.Errorf("the mover says %q: %q", said, got)
+		}
+	}
+
 	s.done(0)
 	s.done(1)
 
