@@ -1,0 +1,175 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
+)
+
+// Server deploys a database as a StatefulSet of one pod, with a Service of the same name in front of it.
+func (w *World) Server(name, labels, script, ready string, port int, environment string) {
+	w.Helper()
+	w.Apply(fmt.Sprintf(`
+apiVersion: v1
+kind: Service
+metadata: {name: %[1]s}
+spec: {selector: {app: %[1]s}, ports: [{port: %[5]d}]}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: %[1]s, labels: %[2]s}
+spec:
+  serviceName: %[1]s
+  replicas: 1
+  selector: {matchLabels: {app: %[1]s}}
+  template:
+    metadata: {labels: {app: %[1]s}}
+    spec:
+      terminationGracePeriodSeconds: 5
+      securityContext: %[7]s
+      containers:
+        - name: %[1]s
+          image: %[9]s
+          imagePullPolicy: IfNotPresent
+          command: [bash, -euc, %[3]q]
+          env: %[6]s
+          readinessProbe: {exec: {command: [bash, -c, %[4]q]}, periodSeconds: 1, timeoutSeconds: 5}
+          securityContext: %[8]s
+          volumeMounts: [{name: data, mountPath: /data}]
+      volumes: [{name: data, emptyDir: {}}]
+`, name, labels, script, ready, port, environment, restrictedPod, restrictedContainer, compatImage))
+	w.Ready("sts/" + name)
+}
+
+func TestCompatMariaDB(t *testing.T) {
+	t.Parallel()
+
+	w := NewWorld(t)
+	bucket := w.S3Profile()
+	w.Apply(`
+apiVersion: v1
+kind: Secret
+metadata: {name: db}
+stringData: {mysql-root-password: r00t-Of_all.evil, mariadb-root-password: r00t-Of_all.evil}
+`)
+	w.Server("db", `{app.kubernetes.io/instance: db, release: db}`, `
+mariadb-install-db --datadir=/data/db --auth-root-authentication-method=normal --skip-test-db >&2
+printf "ALTER USER root@localhost IDENTIFIED BY '%s'; CREATE USER root@'%%' IDENTIFIED BY '%s'; GRANT ALL ON *.* TO root@'%%' WITH GRANT OPTION;\n" "$PASSWORD" "$PASSWORD" > /data/init.sql
+exec mariadbd --datadir=/data/db --socket=/data/db.sock --pid-file=/data/db.pid --bind-address=0.0.0.0 --init-file=/data/init.sql --innodb-buffer-pool-size=64M --innodb-flush-log-at-trx-commit=0`,
+		`MYSQL_PWD=$PASSWORD mysql -u root -h 127.0.0.1 -e 'SELECT 1'`, 3306,
+		`[{name: PASSWORD, valueFrom: {secretKeyRef: {name: db, key: mysql-root-password}}}]`)
+
+	sql := func(statements string) string {
+		return w.In("db-0", `MYSQL_PWD=$PASSWORD mysql -u root -h 127.0.0.1 --default-character-set=utf8mb4 -NBe `+quote(statements))
+	}
+	sql(`CREATE DATABASE shop CHARACTER SET utf8mb4; USE shop; CREATE TABLE orders (id INT PRIMARY KEY, what VARCHAR(200), raw BLOB);
+		INSERT INTO orders SELECT seq, CONCAT('order ', seq, ' "quoted" \\ ünïcode'), UNHEX(MD5(seq)) FROM seq_1_to_5000;
+		CREATE DATABASE stock; CREATE TABLE stock.items (n INT); INSERT INTO stock.items VALUES (1), (2)`)
+
+	maria := cycle{
+		Blueprint: "maria/maria-blueprint.yaml", Target: "sts/db", Gone: func() { w.Empty(bucket) },
+		Read: func() string {
+			return sql(`SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN ('shop', 'stock') ORDER BY 1, 2;
+				SELECT COUNT(*), MD5(GROUP_CONCAT(id, what, HEX(raw) ORDER BY id)) FROM shop.orders; SELECT SUM(n) FROM stock.items`)
+		},
+		Change: func() { sql(`DELETE FROM shop.orders WHERE id < 4000; UPDATE stock.items SET n = 9`) },
+	}
+	w.Cycle(maria)
+
+	maria.Blueprint = "mysql/mysql-blueprint.yaml"
+	w.Cycle(maria)
+
+	maria.Blueprint = "mysql/6.x/mysql-blueprint.yaml"
+	w.Cycle(maria)
+}
+
+func TestCompatRedis(t *testing.T) {
+	t.Parallel()
+
+	w := NewWorld(t)
+	bucket := w.S3Profile()
+	w.Apply(`
+apiVersion: v1
+kind: Secret
+metadata: {name: cache}
+stringData: {redis-password: r3d1s-S3cret}
+`)
+	w.Server("cache-master", `{app.kubernetes.io/instance: cache, app.kubernetes.io/component: master}`,
+		`exec redis-server --dir /data --save '' --requirepass "$REDISCLI_AUTH"`, `redis-cli PING | grep -q PONG`, 6379,
+		`[{name: REDISCLI_AUTH, valueFrom: {secretKeyRef: {name: cache, key: redis-password}}}]`)
+
+	redis := func(script string) string { return w.In("cache-master-0", script) }
+	redis(`redis-cli SET greeting $'h\xc3\xa9llo "world"\n\x01\\' >&2; redis-cli RPUSH list 1 2 1 >&2; redis-cli SADD set a b >&2; redis-cli ZADD ranks 1.5 x 2 y >&2
+redis-cli HSET 'hash with blank' f1 v1 'f 2' '' >&2; for i in $(seq 2000); do echo "SET key:$i value-$i"; done | redis-cli >&2; redis-cli SET brief 1 EX 100000 >&2`)
+
+	w.Cycle(cycle{
+		Blueprint: "redis/redis-blueprint.yaml", Target: "sts/cache-master", Gone: func() { w.Empty(bucket) },
+		// The blueprint leaves the name of the image for everybody to fill in.
+		Args:   []string{"--pod-override", w.File("image.yaml", "containers: [{name: container, image: "+compatImage+"}]\n")},
+		Change: func() { redis(`redis-cli DEL greeting list key:7 >&2; redis-cli SET key:8 x >&2; redis-cli SADD set c >&2`) },
+		Read: func() string {
+			return redis(`redis-cli DBSIZE; redis-cli DUMP greeting; redis-cli LRANGE list 0 -1; redis-cli SORT set ALPHA; redis-cli ZRANGE ranks 0 -1 WITHSCORES
+redis-cli HGETALL 'hash with blank'; redis-cli GET key:7; redis-cli GET key:8; redis-cli PERSIST brief`) + redis(`redis-cli EXPIRE brief 100000`)
+		},
+	})
+}
+
+func TestCompatEtcd(t *testing.T) {
+	t.Parallel()
+
+	w := NewWorld(t)
+	bucket := w.S3Profile()
+	w.Server("etcd", `{}`, `exec etcd --data-dir=/data/etcd --log-level=warn --unsafe-no-fsync`, `etcdctl endpoint health`, 2379, `[{name: ETCDCTL_API, value: "3"}]`)
+	// The blueprint's tasks call kubectl, with the rights that upstream's users have given for it.
+	w.Apply(`
+apiVersion: v1
+kind: Secret
+metadata: {name: etcd-details}
+stringData: {endpoints: "http://127.0.0.1:2379", labels: "app=etcd", etcdns: "{{ns}}"}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: etcd-backup}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: etcd-backup}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: edit}
+subjects: [{kind: ServiceAccount, name: etcd-backup}]
+`)
+
+	etcd := func(script string) string { return w.In("etcd-0", script) }
+	read := `etcdctl get '' --prefix`
+	etcd(`for i in $(seq 20); do etcdctl put /registry/things/$i "value $i" >&2; done`)
+
+	w.Cycle(cycle{
+		Blueprint: "etcd-incluster-ocp/etcd-incluster-ocp-blueprint.yaml", Target: "secret/etcd-details", Args: []string{"--service-account", "etcd-backup"},
+		Read: func() string {
+			return etcd(`if [[ -d /data/restored ]]; then ETCDCTL_ENDPOINTS=http://127.0.0.1:3379 ` + read + `; else ` + read + `; fi`)
+		},
+		Change: func() { etcd(`etcdctl del /registry/things/3 >&2; etcdctl put /registry/things/4 changed >&2`) },
+		// What upstream's README has people do by hand: a new data directory from the snapshot, and a member on it.
+		Restore: func(backup record.Record) {
+			r := w.run(w.Context(), w.Object(bucket, backup.Artifacts["cloudObject"].KeyValue["backupLocation"]), env(t, "KUBECTL"), "-n", w.Namespace, "exec", "-i", "etcd-0", "--", "bash", "-euo", "pipefail", "-c", `
+gunzip > /data/snapshot.db
+etcdctl snapshot restore /data/snapshot.db --data-dir=/data/restored
+setsid etcd --data-dir=/data/restored --log-level=error --listen-client-urls=http://127.0.0.1:3379 --advertise-client-urls=http://127.0.0.1:3379 --listen-peer-urls=http://127.0.0.1:3380 > /data/restored.log 2>&1 < /dev/null &
+until ETCDCTL_ENDPOINTS=http://127.0.0.1:3379 etcdctl endpoint health; do sleep 0.2; done`)
+			if r.Code != 0 {
+				w.Fatalf("restoring etcd: exit code %d\n%s%s", r.Code, r.Stdout, r.Stderr)
+			}
+
+			if left := etcd(`ls /tmp`); strings.Contains(left, "etcd-backup.db") {
+				t.Errorf("the blueprint's last phase left the snapshot in the pod: %s", left)
+			}
+		},
+		Gone: func() { w.Empty(bucket) },
+	})
+}
+
+// quote makes one word of bash.
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
