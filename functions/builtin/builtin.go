@@ -6,8 +6,10 @@ import (
 	_ "github.com/kubectl-kanister/kubectl-kanister/functions/csi"
 	_ "github.com/kubectl-kanister/kubectl-kanister/functions/data"
 	_ "github.com/kubectl-kanister/kubectl-kanister/functions/exec"
+	_ "github.com/kubectl-kanister/kubectl-kanister/functions/kubeops"
 	_ "github.com/kubectl-kanister/kubectl-kanister/functions/location"
 	_ "github.com/kubectl-kanister/kubectl-kanister/functions/task"
 	_ "github.com/kubectl-kanister/kubectl-kanister/functions/volumes"
+	_ "github.com/kubectl-kanister/kubectl-kanister/functions/wait"
 	_ "github.com/kubectl-kanister/kubectl-kanister/functions/workload"
 )

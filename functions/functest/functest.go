@@ -165,11 +165,15 @@ func rules(t *testing.T, entry spec.Function) {
 	t.Helper()
 
 	for _, r := range entry.Rules {
-		if len(r.Resources) == 0 || len(r.Verbs) == 0 || r.Why == "" {
+		if (len(r.Resources) == 0) != (r.Where == spec.InDocument) || len(r.Verbs) == 0 || r.Why == "" {
 			t.Errorf("rule %+v: no resources, verbs or reason", r)
 		}
 
-		for _, name := range []string{r.NamespaceArg, r.NamesArg, r.KindArg, strings.TrimPrefix(r.When, "!")} {
+		if (r.Where == spec.InDocument) != (r.DocumentArg != "") {
+			t.Errorf("rule %+v: in which argument is the document?", r)
+		}
+
+		for _, name := range []string{r.DocumentArg, r.NamespaceArg, r.NamesArg, r.KindArg, strings.TrimPrefix(r.When, "!")} {
 			if _, ok := entry.Arg(name); name != "" && !ok {
 				t.Errorf("rule %+v: there is no argument %q", r, name)
 			}

@@ -28,7 +28,8 @@ type Function struct {
 	Outputs []Output
 	// OneOf are groups of arguments of which exactly one must be given.
 	OneOf [][]string
-	// Effects are Go templates over the rendered arguments, in words: "scale {{.kind}} {{.name}} to {{.replicas}}".
+	// Effects are Go templates over the rendered arguments, in words: "scale {{.kind}} {{.name}} to {{.replicas}}". {{.objects}}
+	// are, in words, the objects that the documents and references of the function's InDocument rules name.
 	Effects []string
 	// Rules are the permissions that the runner's ServiceAccount needs.
 	Rules []Rule
@@ -83,8 +84,11 @@ type Rule struct {
 	Resources []string
 	Verbs     []string
 	Where     Where
-	// NamespaceArg is the argument that holds the namespace (InArg).
+	// NamespaceArg is the argument that holds the namespace (InArg), or the one for documents that name none (InDocument).
 	NamespaceArg string
+	// DocumentArg is the argument with the Kubernetes documents (a text), the object reference, or the conditions with their
+	// references (InDocument). Group, Resources and names come from there.
+	DocumentArg string
 	// NamesArg is the argument that holds the object's name: the rule is then limited to that name if the plan can render it.
 	// Several names may be separated by spaces or be a list. Empty: any name.
 	NamesArg string
@@ -95,6 +99,8 @@ type Rule struct {
 	KindArg string
 	// Optional: granted only if the user holds it (typically cluster scoped); the function does without, and says what it missed.
 	Optional bool
+	// Spare: only needed when something has gone wrong (after a crash, to explain a failure); a run that goes well never uses it.
+	Spare bool
 	// Why, for the reader of a Role.
 	Why string
 }

@@ -1,6 +1,8 @@
 package spec
 
-const taskDoc = `The pod has one container named ` + "`container`" + `, is never restarted, belongs to the run's Job and is deleted at the end, whatever the end was. What it waits for before it starts shows in the run's progress; an image that does not exist, a missing Secret, an exhausted quota, a refusal by admission fail the phase within seconds, no free node after five minutes, anything else that keeps it from starting after fifteen.
+const taskDoc = "The pod has one container, named `container`. " + podDoc
+
+const podDoc = `The pod is never restarted, belongs to the run's Job and is deleted at the end, whatever the end was. What it waits for before it starts shows in the run's progress; an image that does not exist, a missing Secret, an exhausted quota, a refusal by admission fail the phase within seconds, no free node after five minutes, anything else that keeps it from starting after fifteen.
 
 A command that fails, runs out of memory, is evicted or deleted fails the phase with the reason, the exit code, the last lines of its log and the pod's warnings.
 
@@ -86,6 +88,54 @@ As upstream, the exit code of the command does not count unless ` + "`failOnErro
       - -c
       - |
         cp -r /restore-data/file_name.txt /data/
+`,
+	},
+	{
+		ID: "MultiContainerRun", Family: "task",
+		Summary: "Run two commands side by side in a new pod, with a volume that they share.",
+		Doc: `The pod has the containers ` + "`output` and `background`" + `, and ` + "`init`" + ` before them if ` + "`initImage`" + ` is given. An empty volume named ` + "`shared`" + ` is mounted in all of them; what the command of one writes there, a named pipe for example, the others read. What all of them write is in the run's log.
+
+Both must end with exit code 0. When one has failed and the other is still running half a minute later, the phase fails without waiting for it, with the last lines of the container that is to blame. A container that podOverride adds is not waited for.
+
+The run's podOverride for a container named ` + "`container`" + ` goes to all three, except to those that it names itself; that of the phase is laid over the pod as it is.
+
+` + podDoc + "\n\n" + outputsDoc + ` Only the log of ` + "`output`" + ` counts, stdout and stderr.
+
+Different from upstream: the pod is deleted when the phase ends, not when the action does; a container that fails ends the phase even if the other one never does.`,
+		Args: with([]Arg{
+			{Name: "namespace", Type: String, Default: "the run's namespace", Doc: "Namespace of the pod."},
+			{Name: "backgroundImage", Type: String, Required: true, Doc: "Image of the container `background`."},
+			{Name: "backgroundCommand", Type: Strings, Required: true, Doc: "Its command."},
+			{Name: "outputImage", Type: String, Required: true, Doc: "Image of the container `output`."},
+			{Name: "outputCommand", Type: Strings, Required: true, Doc: "Its command, whose outputs are the phase's."},
+			{Name: "initImage", Type: String, Default: "no such container", Doc: "Image of the container `init`, which runs before the others."},
+			{Name: "initCommand", Type: Strings, Default: "what the image runs", Doc: "Its command."},
+			{Name: "sharedVolumeMedium", Type: String, Default: "the node's disk", Doc: "Medium of the shared volume: `Memory`, or `HugePages-…`."},
+			{Name: "sharedVolumeSizeLimit", Type: String, Default: "none", Doc: "Size limit of the shared volume, as a quantity."},
+			{Name: "sharedVolumeDir", Type: String, Default: "/tmp/", Doc: "Where the shared volume is mounted, in all containers."},
+		}, podArgs()),
+		OpenOutputs: true,
+		Effects:     []string{`run a pod with images {{with .initImage}}{{.}}, {{end}}{{.backgroundImage}} and {{.outputImage}} in namespace {{with .namespace}}{{.}}{{else}}of the run{{end}}`},
+		Rules:       podRules("namespace"),
+		Repeat:      true,
+		Example: `- func: MultiContainerRun
+  name: dump
+  args:
+    namespace: "{{ .Deployment.Namespace }}"
+    sharedVolumeMedium: Memory
+    sharedVolumeDir: /shared
+    initImage: busybox
+    initCommand: [mkfifo, /shared/pipe]
+    backgroundImage: busybox
+    backgroundCommand:
+      - sh
+      - -c
+      - echo "a dump" > /shared/pipe
+    outputImage: busybox
+    outputCommand:
+      - sh
+      - -c
+      - kando output size "$(wc -c < /shared/pipe)"
 `,
 	},
 }

@@ -1,10 +1,14 @@
-// Package task holds the functions that run a command of the blueprint's in a pod of their own: KubeTask and PrepareData.
+// Package task holds the functions that run commands of the blueprint's in a pod of their own: KubeTask, PrepareData and
+// MultiContainerRun.
 package task
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"slices"
 
 	"github.com/kubectl-kanister/kubectl-kanister/functions"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/kube"
@@ -32,8 +36,19 @@ func run(ctx context.Context, run *functions.Run, o kube.PodOptions) (map[string
 
 	run.Follow(pod)
 
-	source := pod.Name + "/" + kube.ContainerName
-	parser := &output.Parser{Log: func(line string) { run.Journal.Log(source, line) }}
+	log := func(container string) func(string) {
+		return func(line string) { run.Journal.Log(pod.Name+"/"+container, line) }
+	}
+	parser := &output.Parser{Log: log(cmp.Or(o.Main, kube.ContainerName))}
+	pod.Logs = map[string]io.Writer{}
+
+	for _, c := range o.Beside {
+		pod.Beside = append(pod.Beside, c.Name)
+	}
+
+	for _, c := range slices.Concat(o.Before, o.Beside) {
+		pod.Logs[c.Name] = &output.Parser{Log: log(c.Name)}
+	}
 
 	err = pod.Run(ctx, parser)
 	if err == nil {

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -19,6 +20,8 @@ const (
 	LabelCreatedBy = "createdBy"
 	// CreatedBy is the value of LabelCreatedBy.
 	CreatedBy = "kanister"
+	// annotationMain names the container that kubectl logs and exec take by themselves; here, the one whose log is the output.
+	annotationMain = "kubectl.kubernetes.io/default-container"
 	// longestArgument is what Linux takes in one argument or variable (MAX_ARG_STRLEN less its terminating zero).
 	longestArgument = 128*1024 - 1
 )
@@ -36,7 +39,13 @@ type ClaimMount struct {
 type PodOptions struct {
 	Namespace string
 	// Name is deterministic (see Name), so that a successor of the runner adopts the pod.
-	Name    string
+	Name string
+	// Main is the name of the container that the options describe, and whose log is the output; "" is ContainerName.
+	Main string
+	// Before are init containers, Beside containers that run next to Main. Image, command, mounts and name are theirs; the rest
+	// is set as for Main.
+	Before, Beside []corev1.Container
+
 	Image   string
 	Command []string
 	Args    []string
@@ -92,7 +101,7 @@ func (o PodOptions) Build() (*corev1.Pod, *corev1.Secret, error) {
 
 	meta := metav1.ObjectMeta{
 		Namespace: o.Namespace, Name: o.Name, Labels: o.labels(),
-		Annotations: maps.Clone(o.Annotations), OwnerReferences: o.Owner.References(o.Namespace),
+		Annotations: o.annotations(), OwnerReferences: o.Owner.References(o.Namespace),
 	}
 
 	data := hide(&spec, o.Name, o.Material)
@@ -117,9 +126,22 @@ func (o PodOptions) labels() map[string]string {
 	return labels
 }
 
+// annotations are those of the options, and which container is the main one if its name does not say so.
+func (o PodOptions) annotations() map[string]string {
+	if o.Main == "" {
+		return maps.Clone(o.Annotations)
+	}
+
+	annotations := map[string]string{}
+	maps.Copy(annotations, o.Annotations)
+	annotations[annotationMain] = o.Main
+
+	return annotations
+}
+
 func (o PodOptions) spec() corev1.PodSpec {
 	container := corev1.Container{
-		Name: ContainerName, Image: o.Image, ImagePullPolicy: o.PullPolicy,
+		Name: cmp.Or(o.Main, ContainerName), Image: o.Image, ImagePullPolicy: o.PullPolicy,
 		Command: slices.Clone(o.Command), Args: slices.Clone(o.Args), Env: slices.Clone(o.Env),
 		VolumeMounts: slices.Clone(o.Mounts), Resources: *o.Resources.DeepCopy(),
 		SecurityContext: o.Security.DeepCopy(),
@@ -177,9 +199,23 @@ func (o PodOptions) spec() corev1.PodSpec {
 			corev1.VolumeMount{Name: "kanister-secret", MountPath: o.SecretDir, ReadOnly: true})
 	}
 
-	spec.Containers = []corev1.Container{container}
+	spec.Containers = append([]corev1.Container{container}, alike(o.Beside, container)...)
+	spec.InitContainers = alike(o.Before, container)
 
 	return spec
+}
+
+// alike are containers with what main has for every container of a run.
+func alike(containers []corev1.Container, main corev1.Container) []corev1.Container {
+	var out []corev1.Container
+
+	for _, c := range containers {
+		c = *c.DeepCopy()
+		c.ImagePullPolicy, c.TerminationMessagePolicy = main.ImagePullPolicy, main.TerminationMessagePolicy
+		out = append(out, c)
+	}
+
+	return out
 }
 
 // onNode keeps a pod on one node and still lets the scheduler place it, which binds volumes on the way.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,6 +30,17 @@ func (p *Pod) Run(ctx context.Context, sink io.Writer) error {
 
 	ended := make(chan struct{})
 	logs := make(chan error, 1)
+
+	var others sync.WaitGroup
+
+	for name, to := range p.Logs {
+		others.Go(func() {
+			// For the reader only: what they miss changes nothing.
+			_ = (&logReader{client: p.client, namespace: p.Namespace, pod: p.Name, name: name, sink: to}).follow(ctx, ended)
+		})
+	}
+
+	defer others.Wait()
 
 	go func() {
 		reader := &logReader{client: p.client, namespace: p.Namespace, pod: p.Name, name: p.container, sink: io.MultiWriter(tail, sink)}
@@ -69,10 +81,17 @@ func (p *Pod) explain(ctx context.Context, err error, lines []string) error {
 		return err
 	}
 
+	blamed := p.blamed()
+	if blamed != p.container {
+		lines = nil // they are of another container
+	}
+
 	if len(lines) > 0 {
 		e.LastLogs = lines
-	} else if len(e.LastLogs) == 0 && startedOnce(p.latest, p.container) {
-		e.LastLogs = p.client.LastLogs(ctx, p.Namespace, p.Name, p.container)
+	} else if (len(e.LastLogs) == 0 || blamed != p.container) && startedOnce(p.latest, blamed) {
+		if read := p.client.LastLogs(ctx, p.Namespace, p.Name, blamed); len(read) > 0 {
+			e.LastLogs = read
+		}
 	}
 
 	if len(e.Events) == 0 {

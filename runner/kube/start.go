@@ -3,6 +3,8 @@ package kube
 import (
 	"context"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,6 +37,10 @@ type Pod struct {
 	Waiting func(message string)
 	// StartLimit bounds the way from created to started; 0 is DefaultStartLimit.
 	StartLimit time.Duration
+	// Beside are the containers that have to end well, too; others than these and the main one are sidecars.
+	Beside []string
+	// Logs are where Run copies the logs of further containers to, by container name.
+	Logs map[string]io.Writer
 
 	client    *Client
 	container string
@@ -120,6 +126,10 @@ func (c *Client) handle(pod *corev1.Pod, adopted, secret bool) *Pod {
 	container := ContainerName
 	if len(pod.Spec.Containers) > 0 {
 		container = pod.Spec.Containers[0].Name
+	}
+
+	if main := pod.Annotations[annotationMain]; slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == main }) {
+		container = main
 	}
 
 	return &Pod{

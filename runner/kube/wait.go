@@ -186,7 +186,7 @@ func (j *judge) verdict(ctx context.Context, done func(*corev1.Pod) bool) (bool,
 			return true, nil // its logs are still to be read
 		}
 
-		e := failed(pod, p.container, nil)
+		e := failed(pod, p.blamed(), nil)
 		e.Pod = ptr.To(p.Ref())
 
 		return true, e
@@ -221,37 +221,74 @@ func startedOnce(pod *corev1.Pod, container string) bool {
 	return false
 }
 
-// alone ends the wait for a pod in which only sidecars still run.
+// alone ends the wait for a pod in which only sidecars still run, or that cannot end well any more.
 func (j *judge) alone(now time.Time) (bool, error) {
 	pod := j.pod.latest
 	if pod.Spec.RestartPolicy != corev1.RestartPolicyNever {
 		return false, nil
 	}
 
-	for _, status := range pod.Status.ContainerStatuses {
-		if status.Name != j.pod.container || status.State.Terminated == nil {
-			continue
-		}
-
-		if j.terminated.IsZero() {
-			j.terminated = now
-		}
-
-		if now.Sub(j.terminated) < terminatedGrace {
-			return false, nil
-		}
-
-		if status.State.Terminated.ExitCode == 0 {
-			return true, nil
-		}
-
-		e := failed(pod, j.pod.container, nil)
-		e.Pod = ptr.To(j.pod.Ref())
-
-		return true, e
+	ended, failing := j.pod.ended()
+	if !ended && !failing {
+		return false, nil
 	}
 
-	return false, nil
+	if j.terminated.IsZero() {
+		j.terminated = now
+	}
+
+	if now.Sub(j.terminated) < terminatedGrace {
+		return false, nil
+	}
+
+	if !failing {
+		return true, nil
+	}
+
+	e := failed(pod, j.pod.blamed(), nil)
+	e.Pod = ptr.To(j.pod.Ref())
+
+	return true, e
+}
+
+// ended tells whether all containers that have to end have ended, and whether one of them has failed.
+func (p *Pod) ended() (ended, failing bool) {
+	ended = true
+
+	for _, name := range append([]string{p.container}, p.Beside...) {
+		state := terminated(p.latest, name)
+		ended = ended && state != nil
+		failing = failing || state != nil && state.ExitCode != 0
+	}
+
+	return ended, failing
+}
+
+// blamed is the container to blame for a failure: of those that have to end well, the one that failed first.
+func (p *Pod) blamed() string {
+	blamed, first := p.container, terminated(p.latest, p.container)
+	if first != nil && first.ExitCode == 0 {
+		first = nil
+	}
+
+	for _, name := range p.Beside {
+		state := terminated(p.latest, name)
+		if state != nil && state.ExitCode != 0 && (first == nil || state.FinishedAt.Before(&first.FinishedAt)) {
+			blamed, first = name, state
+		}
+	}
+
+	return blamed
+}
+
+func terminated(pod *corev1.Pod, container string) *corev1.ContainerStateTerminated {
+	for _, status := range pod.Status.ContainerStatuses {
+		if status.Name == container {
+			return status.State.Terminated
+		}
+	}
+
+	return nil
 }
 
 // pending handles a pod that has not started.

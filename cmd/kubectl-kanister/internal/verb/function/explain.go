@@ -160,6 +160,10 @@ func effects(b *strings.Builder, f spec.Function) {
 			resources += " (" + rule.Group + ")"
 		}
 
+		if rule.Where == spec.InDocument {
+			resources = "what argument " + rule.DocumentArg + " names"
+		}
+
 		line := strings.Join(rule.Verbs, ",") + " " + resources + place(rule)
 		if rule.Why != "" {
 			line += ": " + rule.Why
@@ -185,7 +189,11 @@ func place(rule spec.Rule) string {
 	case spec.InCluster:
 		where = " in the cluster"
 	case spec.InDocument:
-		where = " where the argument says"
+		where = ", in its namespace"
+	}
+
+	if rule.KindArg != "" {
+		where += ", with " + rule.KindArg + " " + strings.Join(rule.Kinds, " or ")
 	}
 
 	if rule.NamesArg != "" {
