@@ -2,6 +2,7 @@ package plan
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -15,8 +16,9 @@ import (
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
 )
 
-// New computes the Plan. It creates nothing and asks nothing of the cluster. Errors are the user's (exit code Usage).
-func New(request Request) (*Plan, error) {
+// New computes the Plan. It creates nothing, and asks the cluster at most, by Request.Resources, what it serves. Errors are the
+// user's (exit code Usage).
+func New(ctx context.Context, request Request) (*Plan, error) {
 	action, err := FindAction(request.Blueprint, request.Action)
 	if err != nil {
 		return nil, err
@@ -32,11 +34,13 @@ func New(request Request) (*Plan, error) {
 		return nil, exit.New(exit.Usage, err, "")
 	}
 
+	request.Params = ownPhases(request.Params)
 	b := &builder{request: request, plan: &Plan{Input: input(request, name), ServiceAccount: request.ServiceAccount, Reads: request.Reads}}
 	b.plan.BlueprintDigest = digest(request.Blueprint.Actions)
 	b.plan.Digest = digest(withoutSecrets(b.plan.Input))
 	b.grant(runnerGrants(name, request.Namespace)...)
 	b.grant(targetGrants(request.Target)...)
+	b.grant(request.Grants...)
 
 	if request.Standalone {
 		b.grant(adoptionGrants(name, request.Namespace)...)
@@ -47,7 +51,7 @@ func New(request Request) (*Plan, error) {
 	b.image(request.RunnerImage)
 
 	for i := range action.Phases {
-		phase, err := b.phase(&action.Phases[i])
+		phase, err := b.phase(ctx, &action.Phases[i])
 		if err != nil {
 			return nil, err
 		}
@@ -56,7 +60,7 @@ func New(request Request) (*Plan, error) {
 	}
 
 	if action.DeferPhase != nil {
-		phase, err := b.phase(action.DeferPhase)
+		phase, err := b.phase(ctx, action.DeferPhase)
 		if err != nil {
 			return nil, err
 		}
@@ -146,24 +150,20 @@ func (b *builder) warn(format string, args ...any) {
 }
 
 // phase renders what can be rendered and resolves what the function's spec says of it.
-func (b *builder) phase(phase *blueprint.Phase) (Phase, error) {
+func (b *builder) phase(ctx context.Context, phase *blueprint.Phase) (Phase, error) {
 	p := Phase{Name: phase.Name, Func: phase.Func, Args: phase.Args}
 
 	function, known := spec.Lookup(phase.Func)
 
-	if function.Raw {
-		p.Rendered, p.Unknown = map[string]any{}, sortedKeys(phase.Args)
-	} else {
-		var err error
+	var err error
 
-		p.Rendered, p.Unknown, err = partial(phase.Args, b.request.Params)
-		if err != nil {
-			return p, exit.New(exit.Usage, fmt.Errorf("planning phase %q: %w", phase.Name, err), "")
-		}
+	p.Rendered, p.Unknown, err = partial(renderable(function, phase.Args), b.request.Params)
+	if err != nil {
+		return p, exit.New(exit.Usage, fmt.Errorf("planning phase %q: %w", phase.Name, err), "")
 	}
 
 	if !known { // a third party's function in a runner of its own
-		b.warn("phase %q: function %q is not built in: its permissions and effects are not known here; use --service-account", phase.Name, phase.Func)
+		b.unknown(phase)
 
 		return p, b.objects(phase)
 	}
@@ -173,17 +173,31 @@ func (b *builder) phase(phase *blueprint.Phase) (Phase, error) {
 	resolve := resolver{
 		runNamespace: b.request.Namespace, target: b.request.Target, phase: phase.Name, args: args, unknown: unknown, warn: b.warn,
 	}
+	resolve.objects = b.documents(ctx, function, phase, resolve)
+
 	for _, rule := range function.Rules {
 		b.grant(resolve.grants(rule)...)
 	}
 
-	p.Effects = effects(function, args, unknown)
+	p.Effects = effects(function, args, unknown, resolve.words(function))
+	b.foresee(function, phase, resolve)
 
-	if image, _ := args["image"].(string); image != "" {
-		b.image(image)
+	for _, arg := range function.Args {
+		if image, _ := args[arg.Name].(string); arg.Name == "image" || strings.HasSuffix(arg.Name, "Image") {
+			b.image(image)
+		}
 	}
 
 	return p, b.objects(phase)
+}
+
+// unknown says of a function of the runner image's own what cannot be said of it.
+func (b *builder) unknown(phase *blueprint.Phase) {
+	b.warn("phase %q: function %q is not built in: the runner image has to have it, and what it does is not known here", phase.Name, phase.Func)
+
+	if b.request.ServiceAccount == "" && len(b.request.Grants) == 0 {
+		b.warn("phase %q: the run gets no permissions for function %q; if it needs some, name them with --grant, or use --service-account", phase.Name, phase.Func)
+	}
 }
 
 // objects grants the reading of the phase's objects. Their templates render before the first phase (COMPAT §2.4), so what

@@ -48,6 +48,10 @@ type Request struct {
 
 	// Params are the template parameters as far as the user could read them; nil if not at all.
 	Params *params.TemplateParams
+	// Grants are permissions that the user asked for, beyond what the functions are known to need.
+	Grants []Grant
+	// Resources tells what the documents and references of a blueprint mean in this cluster; nil: nothing is known of them.
+	Resources Resources
 	// Reads are passed on to the Plan.
 	Reads []Grant
 	// Unread says what could not be read for Params and why, one line each.
@@ -67,6 +71,8 @@ type Plan struct {
 	Images []string
 	// Grants are the permissions that the runner's ServiceAccount gets, sorted, without doubles.
 	Grants []Grant
+	// MadeUp are the names in Grants that are made of the run's name: the next run has others.
+	MadeUp []string
 	// Reads are permissions that the user himself needs to make this plan, beyond what Grants has.
 	Reads []Grant
 	// Warnings are what the user should know before, one sentence each.

@@ -51,7 +51,7 @@ func (r *Resolver) Blueprint(ctx context.Context, word, namespace string) (*Blue
 			return nil, fmt.Errorf("reading blueprint %q: %w", word, err)
 		}
 
-		return parse(word, data, File)
+		return r.parse(word, data, File)
 	}
 
 	return r.NamedBlueprint(ctx, word, namespace)
@@ -136,7 +136,7 @@ func (r *Resolver) builtIn(name string) (*Blueprint, error) {
 		return nil, nil //nolint:nilnil // not there is no error here: the search goes on
 	}
 
-	return parse("builtin/"+name, data, BuiltIn)
+	return r.parse("builtin/"+name, data, BuiltIn)
 }
 
 // blueprintKeys are looked for in a ConfigMap in this order; a ConfigMap with a single key may call it as it likes.
@@ -153,7 +153,7 @@ func (r *Resolver) configMap(ctx context.Context, namespace, name string) (*Blue
 		return nil, exit.New(exit.Usage, err, "")
 	}
 
-	return parse(fmt.Sprintf("configmap %s/%s, key %s", namespace, name, key), []byte(held.Data[key]), ConfigMap)
+	return r.parse(fmt.Sprintf("configmap %s/%s, key %s", namespace, name, key), []byte(held.Data[key]), ConfigMap)
 }
 
 func blueprintKey(held *corev1.ConfigMap) (string, error) {
@@ -183,17 +183,17 @@ func (r *Resolver) customResource(ctx context.Context, namespace, name string) (
 		return nil, err
 	}
 
-	return parse(fmt.Sprintf("blueprint.cr.kanister.io %s/%s", namespace, name), data, Cluster)
+	return r.parse(fmt.Sprintf("blueprint.cr.kanister.io %s/%s", namespace, name), data, Cluster)
 }
 
 // parse loads and validates; where is what messages call the place.
-func parse(where string, data []byte, from string) (*Blueprint, error) {
+func (r *Resolver) parse(where string, data []byte, from string) (*Blueprint, error) {
 	loaded, err := blueprint.Load(where, data)
 	if err != nil {
 		return nil, exit.New(exit.Usage, fmt.Errorf("reading blueprint %s: %w", where, err), "")
 	}
 
-	findings := blueprint.Validate(loaded, blueprint.Options{Functions: builtin.Functions()})
+	findings := blueprint.Validate(loaded, blueprint.Options{Functions: builtin.Functions(), AllowUnknownFunctions: r.CustomRunner})
 	if err := findings.Err(); err != nil {
 		return nil, exit.New(exit.Usage, fmt.Errorf("checking blueprint %s: %w", where, err), "kubectl kanister validate --help")
 	}

@@ -81,7 +81,7 @@ func (r *Resolver) fromRun(ctx context.Context, run, namespace string) (*From, e
 		return nil, fmt.Errorf("reading run %q: %w", run, coded(err))
 	}
 
-	from, err := fromRecord(held)
+	from, err := r.fromRecord(held)
 	if err != nil {
 		return nil, err
 	}
@@ -154,32 +154,32 @@ func (r *Resolver) deletedBy(ctx context.Context, namespace, run string) (string
 	return "", nil
 }
 
-func fromRecord(held *corev1.ConfigMap) (*From, error) {
-	r, err := record.Decode(held)
+func (r *Resolver) fromRecord(held *corev1.ConfigMap) (*From, error) {
+	run, err := record.Decode(held)
 	if err != nil {
 		return nil, fmt.Errorf("reading run %q: %w", held.Name, err)
 	}
 
-	switch r.State {
+	switch run.State {
 	case record.Complete:
 	case record.Failed, record.Cancelled:
-		text := string(r.State)
-		if r.Error != nil {
-			text += ": " + r.Error.Message
+		text := string(run.State)
+		if run.Error != nil {
+			text += ": " + run.Error.Message
 		}
 
-		return nil, exit.New(exit.Usage, fmt.Errorf("using run %q: it is %s", r.Run, text), "kubectl kanister get backups -n "+r.Namespace)
+		return nil, exit.New(exit.Usage, fmt.Errorf("using run %q: it is %s", run.Run, text), "kubectl kanister get backups -n "+run.Namespace)
 	default:
-		return nil, exit.New(exit.Usage, fmt.Errorf("using run %q: it is still %s", r.Run, r.State), fmt.Sprintf("kubectl kanister wait %s -n %s", r.Run, r.Namespace))
+		return nil, exit.New(exit.Usage, fmt.Errorf("using run %q: it is still %s", run.Run, run.State), fmt.Sprintf("kubectl kanister wait %s -n %s", run.Run, run.Namespace))
 	}
 
 	from := &From{
-		Name: r.Run, Artifacts: r.Artifacts, Target: r.Target, Profile: r.Profile, Blueprint: again(r.Blueprint),
-		Created: metav1.NewTime(r.Created),
+		Name: run.Run, Artifacts: run.Artifacts, Target: run.Target, Profile: run.Profile, Blueprint: again(run.Blueprint),
+		Created: metav1.NewTime(run.Created),
 	}
 
 	if text := held.Data[record.KeyBlueprint]; text != "" {
-		kept, err := parse("of run "+r.Run, []byte(text), FromRun)
+		kept, err := r.parse("of run "+run.Run, []byte(text), FromRun)
 		if err != nil {
 			return nil, err
 		}
@@ -230,7 +230,7 @@ func (r *Resolver) fromFile(file string, target *blueprint.ObjectReference) (*Fr
 			return nil, exit.New(exit.Usage, fmt.Errorf("reading run %q: %w", file, err), "")
 		}
 
-		return fromRecord(held)
+		return r.fromRecord(held)
 	default:
 		return nil, exit.New(exit.Usage, fmt.Errorf("reading run %q: it is a %s, want a run record or an ActionSet", file, head.Kind), "")
 	}

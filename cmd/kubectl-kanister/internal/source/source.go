@@ -39,6 +39,8 @@ type Resolver struct {
 	// BuiltIn gives a built-in blueprint as YAML; BuiltInNames lists them. New sets both to package manifests.
 	BuiltIn      func(name string) ([]byte, bool)
 	BuiltInNames func() []string
+	// CustomRunner: the runner image may have functions of its own, so that those not known here are no errors.
+	CustomRunner bool
 }
 
 // New makes a Resolver with the embedded blueprints.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/exit"
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/plan"
+	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/release"
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/source"
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/ui"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
@@ -60,6 +61,7 @@ func (o *Options) Complete(_ *cobra.Command, args []string) error {
 
 	if o.sources == nil {
 		o.sources = source.New(o.client, o.dynamic, o.In)
+		o.sources.CustomRunner = o.RunnerImage != release.RunnerImage
 	}
 
 	if o.Mode == "" {
@@ -108,6 +110,10 @@ func (o *Options) parse() error {
 	}
 
 	if o.artifacts, err = artifacts(o.Artifacts); err != nil {
+		return err
+	}
+
+	if o.grants, err = grants(o.Grants); err != nil {
 		return err
 	}
 
@@ -182,6 +188,10 @@ func (o *Options) Validate() error {
 		for _, problem := range validation.ValidateServiceAccountName(o.ServiceAccount, false) {
 			add("--service-account=%q: %s", o.ServiceAccount, problem)
 		}
+	}
+
+	if o.ServiceAccount != "" && len(o.Grants) > 0 {
+		add("--grant and --service-account: give one of them; an existing ServiceAccount has the permissions it has")
 	}
 
 	if err := metavalidation.ValidateLabels(o.PodLabels, field.NewPath("--pod-label")).ToAggregate(); err != nil {

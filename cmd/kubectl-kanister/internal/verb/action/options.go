@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/plan"
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/release"
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/source"
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/target"
@@ -53,6 +54,7 @@ type Options struct {
 	Options     []string
 	ConfigMaps  []string
 	Secrets     []string
+	Grants      []string
 	Quiesce     string
 
 	Name            string
@@ -87,6 +89,7 @@ type Options struct {
 	configs   map[string]blueprint.ObjectReference
 	secrets   map[string]blueprint.ObjectReference
 	override  map[string]any
+	grants    []plan.Grant
 }
 
 // NewOptions are the defaults. environ is os.LookupEnv.
@@ -130,6 +133,9 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.RunnerImage, "runner-image", o.RunnerImage, "Image of the runner; environment "+EnvRunnerImage)
 	fs.StringVar(&o.ImagePullPolicy, "image-pull-policy", o.ImagePullPolicy, "Pull policy of the runner image: Always, IfNotPresent or Never")
 	fs.StringVar(&o.ServiceAccount, "service-account", o.ServiceAccount, "Existing ServiceAccount to run as; no Role is made then")
+	fs.StringArrayVar(&o.Grants, "grant", o.Grants,
+		"Permission that the run gets besides those that its functions are known to need: VERBS:RESOURCE[.GROUP][/SUBRESOURCE][=NAME][@NAMESPACE], "+
+			"e.g. get,patch:deployments.apps=web; an empty NAMESPACE is the whole cluster. For functions of one's own. Repeatable")
 	fs.StringVar(&o.PodOverride, "pod-override", o.PodOverride, "File with a pod spec fragment that is merged into the pods of the blueprint's phases")
 	fs.StringToStringVar(&o.PodLabels, "pod-label", o.PodLabels, "Label KEY=VALUE on the pods of the blueprint's phases")
 	fs.StringToStringVar(&o.PodAnnotations, "pod-annotation", o.PodAnnotations, "Annotation KEY=VALUE on the pods of the blueprint's phases")

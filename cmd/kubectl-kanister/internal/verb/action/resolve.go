@@ -16,6 +16,7 @@ import (
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/source"
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/target"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/document"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/params"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
 )
@@ -89,7 +90,8 @@ func (o *Options) plan(ctx context.Context, a *attempt) error {
 		Artifacts: merged(from, o.artifacts), Options: o.optionsFor(from), ConfigMaps: o.configs, Secrets: o.secrets,
 		PodOverride: o.override, PodLabels: o.PodLabels, PodAnnotations: o.PodAnnotations,
 		RunnerImage: o.RunnerImage, ImagePullPolicy: o.ImagePullPolicy, ServiceAccount: o.ServiceAccount,
-		Timeout: o.Deadline, Unread: found.Warnings, Standalone: o.DryRun != dryRunNone,
+		Grants: inNamespace(o.grants, namespace), Timeout: o.Deadline, Unread: found.Warnings, Standalone: o.DryRun != dryRunNone,
+		Resources: document.NewResources(o.client.Discovery()),
 	}
 	if from != nil {
 		request.From = from.Name
@@ -116,7 +118,7 @@ func (o *Options) plan(ctx context.Context, a *attempt) error {
 		}
 	}
 
-	a.plan, err = plan.New(request)
+	a.plan, err = plan.New(ctx, request)
 
 	return err
 }
