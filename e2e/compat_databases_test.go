@@ -58,7 +58,11 @@ stringData: {mysql-root-password: r00t-Of_all.evil, mariadb-root-password: r00t-
 `)
 	w.Server("db", `{app.kubernetes.io/instance: db, release: db}`, `
 mariadb-install-db --datadir=/data/db --auth-root-authentication-method=normal --skip-test-db >&2
-printf "ALTER USER root@localhost IDENTIFIED BY '%s'; CREATE USER root@'%%' IDENTIFIED BY '%s'; GRANT ALL ON *.* TO root@'%%' WITH GRANT OPTION;\n" "$PASSWORD" "$PASSWORD" > /data/init.sql
+cat > /data/init.sql << .
+ALTER USER root@localhost IDENTIFIED BY '$PASSWORD';
+CREATE USER root@'%' IDENTIFIED BY '$PASSWORD';
+GRANT ALL ON *.* TO root@'%' WITH GRANT OPTION;
+.
 exec mariadbd --datadir=/data/db --socket=/data/db.sock --pid-file=/data/db.pid --bind-address=0.0.0.0 --init-file=/data/init.sql --innodb-buffer-pool-size=64M --innodb-flush-log-at-trx-commit=0`,
 		`MYSQL_PWD=$PASSWORD mysql -u root -h 127.0.0.1 -e 'SELECT 1'`, 3306,
 		`[{name: PASSWORD, valueFrom: {secretKeyRef: {name: db, key: mysql-root-password}}}]`)
