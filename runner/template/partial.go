@@ -103,7 +103,7 @@ func pendingPhase(r syntax.Reference, below []string, phase *params.Phase) bool 
 
 	switch below[0] {
 	case "Output":
-		return phase.Output == nil
+		return absent(below[1:], phase.Output)
 	case "Secrets":
 		return absent(below[1:], phase.Secrets)
 	case "ConfigMaps":

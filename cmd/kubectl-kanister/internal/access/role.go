@@ -79,7 +79,7 @@ func Manifest(p *plan.Plan, needs []plan.Grant, user rbacv1.Subject) ([]byte, er
 
 // anyRun leaves out of grants the names that the plan made up: the next run has others.
 func anyRun(p *plan.Plan, grants []plan.Grant) []plan.Grant {
-	madeUp := []string{p.Run(), pack.ClusterName(p.Run(), p.Namespace())}
+	madeUp := append([]string{p.Run(), pack.ClusterName(p.Run(), p.Namespace())}, p.MadeUp...)
 	out := make([]plan.Grant, 0, len(grants))
 
 	for _, grant := range grants {

@@ -91,7 +91,7 @@ func grants(p *plan.Plan, namespace, resource, verb string, names ...string) boo
 }
 
 func TestNew(t *testing.T) {
-	p, err := plan.New(request(t, "backup"))
+	p, err := plan.New(t.Context(), request(t, "backup"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestNew(t *testing.T) {
 
 // TestNewTwice: the same request gives the same plan; only the name differs, and the digest does not hang on it.
 func TestNewTwice(t *testing.T) {
-	one, err := plan.New(request(t, "backup"))
+	one, err := plan.New(t.Context(), request(t, "backup"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +156,7 @@ func TestNewTwice(t *testing.T) {
 	again := request(t, "backup")
 	again.Suffix = "zzzzz"
 
-	two, err := plan.New(again)
+	two, err := plan.New(t.Context(), again)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func TestNewTwice(t *testing.T) {
 	}
 
 	again.Options = map[string]string{"a": "b"}
-	if three, err := plan.New(again); err != nil || three.Digest == one.Digest {
+	if three, err := plan.New(t.Context(), again); err != nil || three.Digest == one.Digest {
 		t.Errorf("another request has the same digest (%v)", err)
 	}
 }
@@ -177,7 +177,7 @@ func TestDigestKeepsSecrets(t *testing.T) {
 		r := request(t, "backup")
 		r.Profile = &record.Profile{Name: "s3", RepositoryPassword: key, Credential: params.Credential{KeyPair: &params.KeyPair{Secret: key}}}
 
-		p, err := plan.New(r)
+		p, err := plan.New(t.Context(), r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -204,7 +204,7 @@ func TestNewFails(t *testing.T) {
 			r := request(t, "backup")
 			test.change(&r)
 
-			if _, err := plan.New(r); exit.Of(err) != exit.Usage || !strings.Contains(err.Error(), test.says) {
+			if _, err := plan.New(t.Context(), r); exit.Of(err) != exit.Usage || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("got %v (code %d), want %q", err, exit.Of(err), test.says)
 			}
 		})
@@ -213,7 +213,7 @@ func TestNewFails(t *testing.T) {
 
 func TestNewWithout(t *testing.T) {
 	t.Run("a profile that is asked for politely", func(t *testing.T) {
-		if _, err := plan.New(request(t, "content")); err != nil {
+		if _, err := plan.New(t.Context(), request(t, "content")); err != nil {
 			t.Error(err)
 		}
 	})
@@ -221,7 +221,7 @@ func TestNewWithout(t *testing.T) {
 		r := request(t, "broken") // would fail if the target were known
 		r.Params, r.Unread = nil, []string{"the plan is incomplete: forbidden"}
 
-		p, err := plan.New(r)
+		p, err := plan.New(t.Context(), r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -234,7 +234,7 @@ func TestNewWithout(t *testing.T) {
 		r := request(t, "backup")
 		r.ServiceAccount = "operator"
 
-		p, err := plan.New(r)
+		p, err := plan.New(t.Context(), r)
 		if err != nil || p.Input.ServiceAccount != "operator" || !strings.Contains(text(t, p), "serviceaccount/operator") {
 			t.Errorf("%+v %v", p, err)
 		}
@@ -249,7 +249,7 @@ func TestWarnings(t *testing.T) {
 		"containers": []any{map[string]any{"name": "container", "securityContext": map[string]any{"privileged": true}}},
 	}
 
-	p, err := plan.New(r)
+	p, err := plan.New(t.Context(), r)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,9 +10,10 @@ import (
 // notYet stands for a value that only the run itself will know.
 const notYet = "…"
 
-// effects renders what the function does in words. A sentence that does not render is left out: it is talk, not contract.
-func effects(function spec.Function, args map[string]any, unknown map[string]bool) []string {
-	values := map[string]any{}
+// effects renders what the function does in words; objects are those that its documents and references name. A sentence that
+// does not render is left out: it is talk, not contract.
+func effects(function spec.Function, args map[string]any, unknown map[string]bool, objects string) []string {
+	values := map[string]any{"objects": objects}
 
 	for _, arg := range function.Args {
 		switch value, known := args[arg.Name]; {

@@ -18,7 +18,9 @@ type resolver struct {
 	phase        string
 	args         map[string]any // rendered; without the unknown ones
 	unknown      map[string]bool
-	warn         func(format string, args ...any)
+	// objects are those that the documents and references in the arguments name, by argument.
+	objects map[string][]named
+	warn    func(format string, args ...any)
 }
 
 // grants are what rule comes to with the phase's arguments: nothing if it does not apply.
@@ -27,11 +29,51 @@ func (r resolver) grants(rule spec.Rule) []Grant {
 		return nil
 	}
 
+	if rule.Where == spec.InDocument {
+		return r.documentGrants(rule)
+	}
+
 	var grants []Grant
 
 	for _, namespace := range r.namespaces(rule) {
 		for _, policy := range split(rule, r.names(rule)) {
 			grants = append(grants, Grant{Namespace: namespace, Rule: policy, Why: rule.Why, Optional: rule.Optional})
+		}
+	}
+
+	return grants
+}
+
+// documentGrants are what rule comes to for the objects that its argument names.
+func (r resolver) documentGrants(rule spec.Rule) []Grant {
+	var grants []Grant
+
+	for _, object := range r.objects[rule.DocumentArg] {
+		one := rule
+		one.Group, one.Resources = object.Group, []string{object.Resource.Resource}
+
+		namespaces := object.namespaces
+
+		// See document.Resource.ByGet. A Role inside the namespace also permits to patch it; but it is gone with it.
+		if object.ByGet() {
+			if slices.Equal(rule.Verbs, []string{"list", "watch"}) {
+				one.Verbs = []string{"get"}
+			}
+
+			if object.name != "" && (slices.Equal(one.Verbs, []string{"get"}) && !rule.Spare || slices.Equal(one.Verbs, []string{"patch"})) {
+				namespaces = []string{object.name}
+			}
+		}
+
+		var names []string
+		if object.name != "" {
+			names = []string{object.name}
+		}
+
+		for _, namespace := range namespaces {
+			for _, policy := range split(one, names) {
+				grants = append(grants, Grant{Namespace: namespace, Rule: policy, Why: rule.Why, Optional: rule.Optional})
+			}
 		}
 	}
 
@@ -90,11 +132,6 @@ func (r resolver) namespaces(rule spec.Rule) []string {
 		}
 
 		return []string{r.runNamespace}
-	case spec.InDocument:
-		r.warn("phase %q: the permissions depend on its document and are not worked out; they are for namespace %q only, use --service-account if that is not enough",
-			r.phase, r.targetNamespace())
-
-		return distinct(r.targetNamespace(), r.runNamespace)
 	default: // spec.InRun
 		return []string{r.runNamespace}
 	}
