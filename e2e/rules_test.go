@@ -1,0 +1,267 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/yaml"
+
+	"github.com/kubectl-kanister/kubectl-kanister/functions/spec"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
+)
+
+// request is one request in the API server's audit log.
+type request struct {
+	Stage      string `json:"stage"`
+	RequestURI string `json:"requestURI"`
+	Verb       string `json:"verb"`
+	User       struct {
+		Username string `json:"username"`
+	} `json:"user"`
+	Object struct {
+		Group       string `json:"apiGroup"`
+		Resource    string `json:"resource"`
+		Subresource string `json:"subresource"`
+		Namespace   string `json:"namespace"`
+		Name        string `json:"name"`
+	} `json:"objectRef"`
+	Status struct {
+		Code    int    `json:"code"`
+		Message string `json:"message"`
+	} `json:"responseStatus"`
+	Annotations map[string]string `json:"annotations"`
+}
+
+func (r request) resource() string {
+	if r.Object.Subresource == "" {
+		return r.Object.Resource
+	}
+
+	return r.Object.Resource + "/" + r.Object.Subresource
+}
+
+func (r request) denied() bool {
+	return r.Annotations["authorization.k8s.io/decision"] == "forbid"
+}
+
+// auditSize is how long the audit log is now; Requests need not look at what is before.
+func (w *World) auditSize() int64 {
+	w.Helper()
+
+	info, err := os.Stat(env(w.T, "KANISTER_AUDIT_LOG"))
+	if err != nil {
+		w.Fatal(err)
+	}
+
+	return info.Size()
+}
+
+// Requests are those that user has sent since the audit log was from bytes long.
+func (w *World) Requests(user string, from int64) []request {
+	w.Helper()
+
+	log, err := os.Open(env(w.T, "KANISTER_AUDIT_LOG"))
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer log.Close()
+
+	if from > w.auditSize() { // it was rotated
+		from = 0
+	}
+
+	if _, err := log.Seek(from, io.SeekStart); err != nil {
+		w.Fatal(err)
+	}
+
+	var found []request
+
+	needle := []byte(`"username":"` + user + `"`)
+	scanner := bufio.NewScanner(log)
+	scanner.Buffer(nil, 16<<20)
+
+	for scanner.Scan() {
+		if !bytes.Contains(scanner.Bytes(), needle) {
+			continue
+		}
+
+		var r request
+		if json.Unmarshal(scanner.Bytes(), &r) == nil && r.User.Username == user {
+			found = append(found, r)
+		}
+	}
+
+	if err := scanner.Err(); err != nil {
+		w.Fatal(err)
+	}
+
+	return found
+}
+
+// declared is one rule that the plan declares for a run. Namespace is "" for the cluster.
+type declared struct {
+	rbacv1.PolicyRule
+
+	Namespace string
+}
+
+func (d declared) String() string {
+	return fmt.Sprintf("%s: %s %s/%s %s", cmp.Or(d.Namespace, "cluster"), strings.Join(d.Verbs, ","), strings.Join(d.APIGroups, ","),
+		strings.Join(d.Resources, ","), strings.Join(d.ResourceNames, ","))
+}
+
+// allows tells whether the rule is what allows r.
+func (d declared) allows(r request) bool {
+	return slices.Contains(d.Verbs, r.Verb) && slices.Contains(d.APIGroups, r.Object.Group) && slices.Contains(d.Resources, r.resource()) &&
+		(d.Namespace == "" || d.Namespace == r.Object.Namespace) &&
+		(len(d.ResourceNames) == 0 || slices.Contains(d.ResourceNames, r.Object.Name))
+}
+
+// Declared are the rules that a run of this name would get, by its dry run, without those that only a dry run has.
+func (w *World) Declared(run string, args ...string) []declared {
+	w.Helper()
+
+	var rules []declared
+
+	dry := w.Want(0, append(slices.Clone(args), "--name", run, "--dry-run=client", "-o", "yaml")...)
+	reader := utilyaml.NewYAMLReader(bufio.NewReader(strings.NewReader(dry.Stdout)))
+
+	for {
+		text, err := reader.Read()
+		if err == io.EOF {
+			break
+		}
+
+		if err != nil {
+			w.Fatal(err)
+		}
+
+		var role rbacv1.Role // a ClusterRole has the same rules, and no namespace
+		if err := yaml.Unmarshal(text, &role); err != nil {
+			w.Fatal(err)
+		}
+
+		if role.Kind != "Role" && role.Kind != "ClusterRole" {
+			continue
+		}
+
+		for _, rule := range role.Rules {
+			adoption := slices.Equal(rule.ResourceNames, []string{run}) && !slices.Contains(rule.Resources, "configmaps")
+			if !adoption {
+				rules = append(rules, declared{rule, role.Namespace})
+			}
+		}
+	}
+
+	if len(rules) == 0 {
+		w.Fatalf("no rules in the dry run:\n%s", dry.Stdout)
+	}
+
+	return rules
+}
+
+// Exactly runs an action (args as on the command line) that has to end with code, and checks by the audit log that the run has
+// used exactly the rules that its plan declares: no request was denied, and no rule is unused but those that are there for bad
+// days (spec.Rule: Spare, Optional). strict looks at every verb, not only at every rule.
+func (w *World) Exactly(code int, strict bool, args ...string) record.Record {
+	w.Helper()
+
+	run := fmt.Sprintf("run-%x", time.Now().UnixNano()&0xffffff)
+	from := w.auditSize()
+	rules := w.Declared(run, args...)
+	rec := w.Finished(w.Want(code, append(slices.Clone(args), "--name", run, "-o", "json")...))
+
+	w.usedExactly(rec, rules, from, strict)
+
+	return rec
+}
+
+func (w *World) usedExactly(rec record.Record, rules []declared, from int64, strict bool) {
+	w.Helper()
+
+	requests := w.Requests("system:serviceaccount:"+w.Namespace+":"+rec.Run, from)
+	if len(requests) < 4 {
+		w.Fatalf("the audit log has %d requests of the run: too few to be all", len(requests))
+	}
+
+	for _, r := range requests {
+		if r.denied() {
+			w.Errorf("denied: %s %s: %s", r.Verb, r.RequestURI, r.Status.Message)
+		}
+	}
+
+	spare := spareOf(rec)
+
+	for _, rule := range rules {
+		var unused []string
+
+		for _, verb := range rule.Verbs {
+			one := rule
+			one.Verbs = []string{verb}
+
+			if !slices.ContainsFunc(requests, one.allows) && !spare(one) {
+				unused = append(unused, verb)
+			}
+		}
+
+		switch {
+		case len(unused) == 0:
+		case strict || len(unused) == len(rule.Verbs):
+			w.Errorf("declared and not used: %s of %s", strings.Join(unused, ","), rule)
+		default:
+			w.Logf("not used: %s of %s", strings.Join(unused, ","), rule)
+		}
+	}
+}
+
+// spareOf tells which rules with one verb may be unused in rec: those of the functions that ran, and those that every run has.
+func spareOf(rec record.Record) func(declared) bool {
+	bad := []spec.Rule{
+		{Resources: []string{"events"}, Verbs: []string{"list"}},
+		{Resources: []string{"configmaps"}, Verbs: []string{"get", "list", "watch", "update", "patch"}, NamesArg: rec.Run},
+	}
+
+	phases := slices.Clone(rec.Phases)
+	if rec.Defer != nil {
+		phases = append(phases, *rec.Defer)
+	}
+
+	for _, phase := range phases {
+		function, _ := spec.Lookup(phase.Func)
+		for _, rule := range function.Rules {
+			if rule.Spare || rule.Optional {
+				bad = append(bad, rule)
+			}
+		}
+	}
+
+	return func(d declared) bool {
+		return slices.ContainsFunc(bad, func(rule spec.Rule) bool {
+			if !slices.Contains(rule.Verbs, d.Verbs[0]) {
+				return false
+			}
+
+			if rule.NamesArg == rec.Run && !slices.Equal(d.ResourceNames, []string{rec.Run}) {
+				return false
+			}
+
+			if rule.Where == spec.InDocument {
+				return true
+			}
+
+			return d.APIGroups[0] == rule.Group && !slices.ContainsFunc(d.Resources, func(r string) bool { return !slices.Contains(rule.Resources, r) })
+		})
+	}
+}
