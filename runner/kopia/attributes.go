@@ -215,7 +215,7 @@ func attributeLabels(id manifest.ID) map[string]string {
 	return map[string]string{manifest.TypeLabelKey: attributesType, "snapshot": string(id)}
 }
 
-func saveAttributes(ctx context.Context, w repo.RepositoryWriter, id manifest.ID, a *attributes) error {
+func saveAttributes(ctx context.Context, w repo.RepositoryWriter, of *snapshot.Manifest, a *attributes) error {
 	// A file of which only one name lies in the tree is no hard link to us.
 	links := a.Links[:0]
 
@@ -230,7 +230,11 @@ func saveAttributes(ctx context.Context, w repo.RepositoryWriter, id manifest.ID
 		return nil
 	}
 
-	_, err := w.PutManifest(ctx, attributeLabels(id), a)
+	labels := attributeLabels(of.ID)
+	// A repository server shows a user what bears his name, as snapshots do.
+	labels[snapshot.UsernameLabel], labels[snapshot.HostnameLabel] = of.Source.UserName, of.Source.Host
+
+	_, err := w.PutManifest(ctx, labels, a)
 
 	return err
 }

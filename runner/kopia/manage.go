@@ -27,12 +27,14 @@ func (r *Repository) List(ctx context.Context) ([]Snapshot, error) {
 		return nil, r.fail("listing", err)
 	}
 
-	ids, err := snapshot.ListSnapshotManifests(ctx, r.rep, nil, nil)
-	if err != nil {
-		return nil, r.fail("listing", err)
-	}
+	loaded, err := watch(ctx, r, still, func(ctx context.Context) ([]*snapshot.Manifest, error) {
+		ids, err := snapshot.ListSnapshotManifests(ctx, r.rep, nil, nil)
+		if err != nil {
+			return nil, err
+		}
 
-	loaded, err := snapshot.LoadSnapshots(ctx, r.rep, ids)
+		return snapshot.LoadSnapshots(ctx, r.rep, ids)
+	})
 	if err != nil {
 		return nil, r.fail("listing", err)
 	}
@@ -91,7 +93,16 @@ func (r *Repository) load(ctx context.Context, id string) (*snapshot.Manifest, e
 
 // Delete forgets snapshots. Their data stays until Reclaim.
 func (r *Repository) Delete(ctx context.Context, ids ...string) error {
-	err := repo.WriteSession(ctx, r.rep, repo.WriteSessionOptions{Purpose: "delete"}, func(ctx context.Context, w repo.RepositoryWriter) error {
+	_, err := watch(ctx, r, still, func(ctx context.Context) (struct{}, error) { return struct{}{}, r.remove(ctx, ids) })
+	if errors.Is(err, snapshot.ErrSnapshotNotFound) {
+		err = fmt.Errorf("%w (%w)", ErrNotFound, err)
+	}
+
+	return r.fail("deleting from", errors.Join(err, r.sync()))
+}
+
+func (r *Repository) remove(ctx context.Context, ids []string) error {
+	return repo.WriteSession(ctx, r.rep, repo.WriteSessionOptions{Purpose: "delete"}, func(ctx context.Context, w repo.RepositoryWriter) error {
 		for _, id := range ids {
 			if _, err := r.load(ctx, id); err != nil {
 				return fmt.Errorf("deleting snapshot %q: %w", id, err)
@@ -104,11 +115,6 @@ func (r *Repository) Delete(ctx context.Context, ids ...string) error {
 
 		return nil
 	})
-	if errors.Is(err, snapshot.ErrSnapshotNotFound) {
-		err = fmt.Errorf("%w (%w)", ErrNotFound, err)
-	}
-
-	return r.fail("deleting from", errors.Join(err, r.sync()))
 }
 
 // Safety is how careful Reclaim is.
@@ -134,7 +140,7 @@ func (r *Repository) Reclaim(ctx context.Context, safety Safety) (int64, error) 
 		parameters = maintenance.SafetyNone
 	}
 
-	err = repo.DirectWriteSession(ctx, r.rep, repo.WriteSessionOptions{Purpose: "reclaim"}, func(ctx context.Context, w repo.DirectRepositoryWriter) error {
+	err = repo.DirectWriteSession(ctx, r.direct, repo.WriteSessionOptions{Purpose: "reclaim"}, func(ctx context.Context, w repo.DirectRepositoryWriter) error {
 		return snapshotmaintenance.Run(ctx, w, maintenance.ModeFull, true, parameters)
 	})
 	if err != nil {
@@ -148,9 +154,13 @@ func (r *Repository) Reclaim(ctx context.Context, safety Safety) (int64, error) 
 
 // Size is what the repository takes up in the store, in bytes.
 func (r *Repository) Size(ctx context.Context) (int64, error) {
+	if r.direct == nil {
+		return 0, r.fail("measuring", errNotThrough)
+	}
+
 	var size int64
 
-	err := r.rep.BlobReader().ListBlobs(ctx, "", func(m blob.Metadata) error {
+	err := r.direct.BlobReader().ListBlobs(ctx, "", func(m blob.Metadata) error {
 		size += m.Length
 
 		return nil

@@ -54,6 +54,11 @@ type Options struct {
 	CacheBytes int64
 	// Location are passed to location.Open: where a filestore's claim is mounted.
 	Location []location.Option
+	// Server is a repository server that is used in place of the store. Profile, Prefix and Password then mean nothing, and neither
+	// does creation: the server has a repository or it does not start.
+	Server *Server
+
+	hurry *bounds // of tests
 }
 
 // Password chooses the password of a repository: the blueprint's encryptionKey, else the profile's own, else upstream's public
@@ -71,7 +76,8 @@ func Password(encryptionKey string, profile *params.Profile) (password string, p
 
 // Repository is an open repository. It is not for concurrent use, except that a context given to a method may end it.
 type Repository struct {
-	rep     repo.DirectRepository
+	rep     repo.Repository
+	direct  repo.DirectRepository // nil through a server
 	options Options
 	storage blob.Storage
 	scratch string
@@ -87,6 +93,10 @@ const metadataCacheBytes = 512 << 20
 
 // Open opens a repository that must exist. A wrong password is a *location.Error with reason WrongPassword.
 func Open(ctx context.Context, options Options) (*Repository, error) {
+	if options.Server != nil {
+		return openServer(ctx, options)
+	}
+
 	r, err := prepare(ctx, options)
 	if err != nil {
 		return nil, err
@@ -102,6 +112,10 @@ func Open(ctx context.Context, options Options) (*Repository, error) {
 // OpenOrCreate opens a repository, creating it if nothing is at its prefix. It never writes over an existing one, whatever the
 // password, and of several that create at the same moment one wins and the others use its repository.
 func OpenOrCreate(ctx context.Context, options Options) (*Repository, error) {
+	if options.Server != nil {
+		return openServer(ctx, options)
+	}
+
 	r, err := prepare(ctx, options)
 	if err != nil {
 		return nil, err
@@ -206,12 +220,14 @@ func holdsRestic(ctx context.Context, options Options) (bool, error) {
 
 var errStop = errors.New("enough")
 
-func (r *Repository) open(ctx context.Context) (*Repository, error) {
-	config := filepath.Join(r.scratch, "repository.config")
+// config is where kopia finds what it insists on having in a file.
+func (r *Repository) config() string { return filepath.Join(r.scratch, "repository.config") }
 
+// configure writes the configuration file, which holds no secret: see storageType.
+func (r *Repository) configure(ctx context.Context) error {
 	caching, err := r.caching(ctx)
 	if err != nil {
-		return nil, errors.Join(r.fail("opening", err), r.Close(ctx))
+		return r.fail("opening", err)
 	}
 
 	text, err := json.Marshal(repo.LocalConfig{
@@ -220,15 +236,19 @@ func (r *Repository) open(ctx context.Context) (*Repository, error) {
 		ClientOptions: repo.ClientOptions{Username: User, Hostname: Host, Description: r.place},
 	})
 	if err != nil {
-		return nil, r.fail("opening", err)
+		return r.fail("opening", err)
 	}
 
-	if err := os.WriteFile(config, text, 0o600); err != nil {
-		return nil, r.fail("opening", err)
+	return r.fail("opening", os.WriteFile(r.config(), text, 0o600))
+}
+
+func (r *Repository) open(ctx context.Context) (*Repository, error) {
+	if err := r.configure(ctx); err != nil {
+		return nil, errors.Join(err, r.Close(ctx))
 	}
 
 	// DisableRepositoryLog: kopia would write a log blob per session into the store.
-	opened, err := repo.Open(ctx, config, r.options.Password, &repo.Options{DisableRepositoryLog: true, DoNotWaitForUpgrade: true, OnFatalError: r.setFatal})
+	opened, err := repo.Open(ctx, r.config(), r.options.Password, &repo.Options{DisableRepositoryLog: true, DoNotWaitForUpgrade: true, OnFatalError: r.setFatal})
 	if err != nil {
 		r.options.Password = ""
 
@@ -240,7 +260,7 @@ func (r *Repository) open(ctx context.Context) (*Repository, error) {
 		return nil, errors.Join(r.fail("opening", fmt.Errorf("kopia returned a %T", opened)), opened.Close(ctx), r.Close(ctx))
 	}
 
-	r.rep = direct
+	r.rep, r.direct = direct, direct
 
 	return r, nil
 }
@@ -292,7 +312,9 @@ func (r *Repository) Close(ctx context.Context) error {
 		err = r.storage.Close(ctx)
 	}
 
-	disconnect(r.storage)
+	if r.storage != nil {
+		disconnect(r.storage)
+	}
 
 	return errors.Join(err, os.RemoveAll(r.scratch))
 }
@@ -303,6 +325,9 @@ func (r *Repository) setFatal(err error) {
 
 	r.fatal = err
 }
+
+// errNotThrough is about what a server does not offer its users.
+var errNotThrough = errors.New("a repository server does not let its users do this; use the profile of its store")
 
 // fail gives an error its place and reason; nil stays nil.
 func (r *Repository) fail(doing string, err error) error {

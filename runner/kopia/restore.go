@@ -54,6 +54,18 @@ type Restored struct {
 // Files are replaced, never written through links or into other names of the same file. The first file that cannot be written
 // ends it with an error: what is there then is a mixture.
 func (r *Repository) Restore(ctx context.Context, req Restore) (Restored, error) {
+	meter := newMeter(req.Progress, req.Interval)
+	defer meter.finish()
+
+	restored, err := watch(ctx, r, meter.pulse, func(ctx context.Context) (Restored, error) { return r.restore(ctx, req, meter) })
+	if err != nil && restored.Files == 0 { // what a call that was left behind had done
+		restored.Files, restored.Bytes = meter.files.Load(), meter.done.Load()
+	}
+
+	return restored, r.fail("restoring from", err)
+}
+
+func (r *Repository) restore(ctx context.Context, req Restore, meter *meter) (Restored, error) {
 	m, err := r.manifest(ctx, req.ID)
 	if err != nil {
 		return Restored{}, r.fail("restoring from", err)
@@ -83,15 +95,12 @@ func (r *Repository) Restore(ctx context.Context, req Restore) (Restored, error)
 		return Restored{}, err
 	}
 
-	meter := newMeter(req.Progress, req.Interval)
 	err = r.restoreEntry(ctx, root, out, meter)
 	err = errors.Join(err, ctx.Err())
 
 	if err == nil {
 		err = errors.Join(out.relink(ctx), syncFilesystem(out.target))
 	}
-
-	meter.finish()
 
 	if err != nil {
 		return out.result(), r.fail("restoring from", end(ctx, err))

@@ -31,7 +31,12 @@ type Source struct {
 	Path string `json:"path"`
 }
 
-func (s Source) info() snapshot.SourceInfo {
+// source is what kopia calls a source. A server lets each user have sources of his own only.
+func (r *Repository) source(s Source) snapshot.SourceInfo {
+	if server := r.options.Server; server != nil {
+		return snapshot.SourceInfo{UserName: server.User, Host: server.Host, Path: s.Path}
+	}
+
 	return snapshot.SourceInfo{UserName: User, Host: s.Namespace, Path: s.Path}
 }
 
@@ -91,26 +96,11 @@ func (r *Repository) Snapshot(ctx context.Context, b Backup) (Snapshot, error) {
 		return Snapshot{}, fmt.Errorf("backing up %q: %w", b.Dir, err)
 	}
 
-	var made *snapshot.Manifest
-
 	meter := newMeter(b.Progress, b.Interval)
-	options := repo.WriteSessionOptions{Purpose: "backup", OnUpload: meter.UploadedBytes}
-	err = repo.WriteSession(ctx, r.rep, options, func(ctx context.Context, w repo.RepositoryWriter) error {
-		made, err = r.upload(ctx, w, root, b, t, meter)
-		if err != nil {
-			return err
-		}
 
-		id, err := snapshot.SaveSnapshot(ctx, w, made)
-		if err != nil {
-			return err
-		}
-
-		made.ID = id
-
-		return errors.Join(saveAttributes(ctx, w, id, &t.audit.extra), dropCheckpoints(ctx, w, made))
+	made, err := watch(ctx, r, meter.pulse, func(ctx context.Context) (*snapshot.Manifest, error) {
+		return r.write(ctx, root, b, t, meter)
 	})
-	err = errors.Join(err, ctx.Err())
 
 	if err == nil {
 		err = r.sync()
@@ -133,6 +123,33 @@ func (r *Repository) Snapshot(ctx context.Context, b Backup) (Snapshot, error) {
 	return s, nil
 }
 
+// write is the session in which a snapshot is made.
+func (r *Repository) write(ctx context.Context, root fs.Directory, b Backup, t *tree, meter *meter) (*snapshot.Manifest, error) {
+	var made *snapshot.Manifest
+
+	options := repo.WriteSessionOptions{Purpose: "backup", OnUpload: meter.UploadedBytes}
+	err := repo.WriteSession(ctx, r.rep, options, func(ctx context.Context, w repo.RepositoryWriter) (err error) {
+		made, err = r.upload(ctx, w, root, b, t, meter)
+		if err != nil {
+			return err
+		}
+
+		id, err := snapshot.SaveSnapshot(ctx, w, made)
+		if err != nil {
+			return err
+		}
+
+		made.ID = id
+
+		return errors.Join(saveAttributes(ctx, w, made, &t.audit.extra), dropCheckpoints(ctx, w, made))
+	})
+	if err = errors.Join(err, ctx.Err()); err != nil {
+		return nil, end(ctx, err)
+	}
+
+	return made, nil
+}
+
 // end prefers why a context ended to the noise that follows.
 func end(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
@@ -143,7 +160,7 @@ func end(ctx context.Context, err error) error {
 }
 
 func (r *Repository) upload(ctx context.Context, w repo.RepositoryWriter, root fs.Directory, b Backup, t *tree, meter *meter) (*snapshot.Manifest, error) {
-	previous, err := snapshot.FindPreviousManifests(ctx, w, b.Source.info(), nil)
+	previous, err := snapshot.FindPreviousManifests(ctx, w, r.source(b.Source), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +180,7 @@ func (r *Repository) upload(ctx context.Context, w repo.RepositoryWriter, root f
 	stopEstimate := meter.estimate(ctx, b.Dir)
 	defer stopEstimate()
 
-	m, err := u.Upload(ctx, root, policy.BuildTree(nil, filePolicy()), b.Source.info(), previous...)
+	m, err := u.Upload(ctx, root, policy.BuildTree(nil, filePolicy()), r.source(b.Source), previous...)
 	if err = errors.Join(observer.storeError(), err); err != nil {
 		return nil, err
 	}
@@ -207,7 +224,11 @@ func dropCheckpoints(ctx context.Context, w repo.RepositoryWriter, made *snapsho
 
 // tidy compacts the repository's index when a day has passed: otherwise every backup makes the next one slower to open.
 func (r *Repository) tidy(ctx context.Context) error {
-	return repo.DirectWriteSession(ctx, r.rep, repo.WriteSessionOptions{Purpose: "maintenance"}, func(ctx context.Context, w repo.DirectRepositoryWriter) error {
+	if r.direct == nil {
+		return nil // the server sees to it
+	}
+
+	return repo.DirectWriteSession(ctx, r.direct, repo.WriteSessionOptions{Purpose: "maintenance"}, func(ctx context.Context, w repo.DirectRepositoryWriter) error {
 		err := snapshotmaintenance.Run(ctx, w, maintenance.ModeAuto, false, maintenance.SafetyFull)
 
 		var other maintenance.NotOwnedError
@@ -362,6 +383,9 @@ func (m *meter) now() Progress {
 		BytesDone: m.done.Load(), BytesTotal: m.total.Load(), BytesNew: m.uploaded.Load(), FilesDone: m.files.Load(), FilesTotal: m.totalFiles.Load(),
 	}
 }
+
+// pulse changes with everything that happens.
+func (m *meter) pulse() int64 { return m.done.Load() + m.uploaded.Load() + m.files.Load() }
 
 // estimate counts what there is to do, beside the doing, and shows it once it knows. The returned function ends and waits for it.
 func (m *meter) estimate(ctx context.Context, dir string) func() {

@@ -184,8 +184,12 @@ func (r *Repository) Verify(ctx context.Context, id string, read bool) (Verifica
 }
 
 func (r *Repository) stored(ctx context.Context) (map[blob.ID]int64, error) {
+	if r.direct == nil {
+		return nil, r.fail("verifying", errNotThrough)
+	}
+
 	stored := map[blob.ID]int64{}
-	err := r.rep.BlobReader().ListBlobs(ctx, "", func(m blob.Metadata) error {
+	err := r.direct.BlobReader().ListBlobs(ctx, "", func(m blob.Metadata) error {
 		stored[m.BlobID] = m.Length
 
 		return nil
@@ -213,7 +217,7 @@ func (r *Repository) verifyChunk(ctx context.Context, id content.ID, stored map[
 		return nil
 	}
 
-	data, err := r.rep.ContentReader().GetContent(ctx, id)
+	data, err := r.direct.ContentReader().GetContent(ctx, id)
 	if err != nil {
 		return errors.Join(fmt.Errorf("chunk %q in blob %q", id, info.PackBlobID), err)
 	}

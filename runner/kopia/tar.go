@@ -21,12 +21,35 @@ import (
 // SnapshotTar backs up a tar stream as if it were a directory: b.Dir is the name in the archive of what is to be the snapshot's root.
 // Equal data is found again in earlier snapshots, but all of it is read. Memory grows with the number of files.
 func (r *Repository) SnapshotTar(ctx context.Context, b Backup, in io.Reader) (Snapshot, error) {
-	var made *snapshot.Manifest
-
 	meter := newMeter(b.Progress, b.Interval)
 	started := kopiafs.UTCTimestampFromTime(r.rep.Time())
 	t := &tarTree{prefix: path.Clean(b.Dir), meter: meter, root: &tarNode{}, audit: &audit{}}
-	options := repo.WriteSessionOptions{Purpose: "backup", OnUpload: meter.UploadedBytes}
+
+	made, err := watch(ctx, r, meter.pulse, func(ctx context.Context) (*snapshot.Manifest, error) {
+		return r.writeTar(ctx, b, t, started, in)
+	})
+
+	if err == nil {
+		err = r.sync()
+	}
+
+	meter.finish()
+
+	if err != nil {
+		return Snapshot{}, r.fail("backing up to", end(ctx, err))
+	}
+
+	s := describe(made)
+	s.BytesNew, s.Special = meter.uploaded.Load(), t.audit.specials
+
+	return s, nil
+}
+
+// writeTar is the session in which the snapshot of a tar stream is made.
+func (r *Repository) writeTar(ctx context.Context, b Backup, t *tarTree, started kopiafs.UTCTimestamp, in io.Reader) (*snapshot.Manifest, error) {
+	var made *snapshot.Manifest
+
+	options := repo.WriteSessionOptions{Purpose: "backup", OnUpload: t.meter.UploadedBytes}
 
 	err := repo.WriteSession(ctx, r.rep, options, func(ctx context.Context, w repo.RepositoryWriter) error {
 		t.w = w
@@ -44,29 +67,18 @@ func (r *Repository) SnapshotTar(ctx context.Context, b Backup, in io.Reader) (S
 		}
 
 		made = &snapshot.Manifest{
-			Source: b.Source.info(), StartTime: started, EndTime: kopiafs.UTCTimestampFromTime(r.rep.Time()), RootEntry: root,
+			Source: r.source(b.Source), StartTime: started, EndTime: kopiafs.UTCTimestampFromTime(r.rep.Time()), RootEntry: root,
 			Tags: tags(b.Tags), Description: "kubectl kanister, by tar", Pins: []string{"kubectl-kanister"},
 		}
 		made.ID, err = snapshot.SaveSnapshot(ctx, w, made)
 
-		return errors.Join(err, saveAttributes(ctx, w, made.ID, &t.audit.extra))
+		return errors.Join(err, saveAttributes(ctx, w, made, &t.audit.extra))
 	})
-	err = errors.Join(err, ctx.Err())
-
-	if err == nil {
-		err = r.sync()
+	if err = errors.Join(err, ctx.Err()); err != nil {
+		return nil, end(ctx, err)
 	}
 
-	meter.finish()
-
-	if err != nil {
-		return Snapshot{}, r.fail("backing up to", end(ctx, err))
-	}
-
-	s := describe(made)
-	s.BytesNew, s.Special = meter.uploaded.Load(), t.audit.specials
-
-	return s, nil
+	return made, nil
 }
 
 // tarTree collects what a tar stream holds: its entries come in any order, kopia writes directories from the leaves up.
