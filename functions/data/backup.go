@@ -13,7 +13,6 @@ import (
 
 	"github.com/kubectl-kanister/kubectl-kanister/functions"
 	"github.com/kubectl-kanister/kubectl-kanister/functions/spec"
-	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/kopia"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/kube"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/mover"
@@ -70,30 +69,58 @@ type source struct {
 
 // backup backs up one pod. index tells several at once apart.
 func (a backupArgs) backup(ctx context.Context, run *functions.Run, index string) (*mover.Backup, error) {
-	if err := given(map[string]string{"container": a.Container, "includePath": a.IncludePath, "backupArtifactPrefix": a.Prefix}); err != nil {
+	if err := given(map[string]string{"backupArtifactPrefix": a.Prefix}); err != nil {
 		return nil, err
 	}
 
-	if !path.IsAbs(a.IncludePath) {
-		return nil, fmt.Errorf("reading argument %q: %q is not absolute", "includePath", a.IncludePath)
+	return BackupPod(ctx, run, BackupRequest{
+		Namespace: a.Namespace, Pod: a.Pod, Container: a.Container, Path: a.IncludePath,
+		Prefix: a.Prefix, EncryptionKey: a.EncryptionKey, InsecureTLS: a.InsecureTLS, Index: index,
+	})
+}
+
+// BackupRequest asks to back up a directory of a running pod.
+type BackupRequest struct {
+	// Namespace, Pod and Container in which Path, absolute, is.
+	Namespace, Pod, Container, Path string
+	// Prefix, EncryptionKey and InsecureTLS name the repository as arguments of functions do.
+	Prefix, EncryptionKey string
+	InsecureTLS           bool
+	// Server is a repository server in place of these three; nil: there is none.
+	Server *kopia.Server
+	// Tags of the snapshot, beside those that every backup has.
+	Tags map[string]string
+	// Index tells several backups of one phase apart; required if there are several.
+	Index string
+}
+
+// BackupPod backs up a directory of a running pod by the first way that leads to the data. What could not be read is a warning in the
+// journal. Several may run at once.
+func BackupPod(ctx context.Context, run *functions.Run, a BackupRequest) (*mover.Backup, error) {
+	if err := given(map[string]string{"pod": a.Pod, "container": a.Container, "includePath": a.Path}); err != nil {
+		return nil, err
 	}
 
-	request, err := repository{a.Prefix, a.EncryptionKey, a.InsecureTLS}.request(run)
+	if !path.IsAbs(a.Path) {
+		return nil, fmt.Errorf("reading argument %q: %q is not absolute", "includePath", a.Path)
+	}
+
+	request, err := repository{a.Prefix, a.EncryptionKey, a.InsecureTLS, a.Server}.request(run)
 	if err != nil {
 		return nil, err
 	}
 
 	namespace := run.NamespaceOr(a.Namespace)
-	s := source{run: run, path: path.Clean(a.IncludePath)}
+	s := source{run: run, path: path.Clean(a.Path)}
 
 	if s.pod, s.container, err = containerIn(ctx, run, namespace, a.Pod, a.Container); err != nil {
 		return nil, err
 	}
 
 	s.worker = &worker{run: run, namespace: namespace, subject: fmt.Sprintf("%s of pod %s", s.path, a.Pod), request: request}
-	s.worker.indexed(index)
+	s.worker.indexed(a.Index)
 	// Pods of one workload come and go by other names; what they hold is known by its path.
-	s.worker.backup(kopia.Source{Namespace: namespace, Path: s.path})
+	s.worker.backup(kopia.Source{Namespace: namespace, Path: s.path}, a.Tags)
 
 	e, err := s.move(ctx)
 	if err != nil {
@@ -142,7 +169,7 @@ func containerIn(ctx context.Context, run *functions.Run, namespace, name, conta
 // move takes the first way that leads to the data, and says which.
 func (s *source) move(ctx context.Context) (mover.Event, error) {
 	// Nothing can be mounted into a container that runs, so one of these cannot write to a volume of backups.
-	onVolume := s.worker.request.Profile.Location.Type == blueprint.LocationFilestore
+	onVolume := s.worker.request.Claim() != ""
 
 	if s.container.Image == s.run.Input.RunnerImage && !onVolume {
 		s.say("container %s holds the data mover, which reads it there", s.container.Name)

@@ -3,6 +3,7 @@ package data
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path"
 	"strconv"
 
@@ -23,6 +24,10 @@ type CopyRequest struct {
 	// Prefix, EncryptionKey and InsecureTLS name the repository as arguments of functions do.
 	Prefix, EncryptionKey string
 	InsecureTLS           bool
+	// Server is a repository server in place of these three; nil: there is none.
+	Server *kopia.Server
+	// Tags of the snapshot, beside those that every backup has.
+	Tags map[string]string
 	// Source is the name that the volume is known by in the repository, if Claim is a temporary copy of it; default Claim. Backups of
 	// one Source read only what has changed.
 	Source string
@@ -66,7 +71,7 @@ func CopyVolume(ctx context.Context, run *functions.Run, r CopyRequest) (CopyRes
 
 	r.Root = path.Clean(r.Root)
 
-	request, err := repository{r.Prefix, r.EncryptionKey, r.InsecureTLS}.request(run)
+	request, err := repository{r.Prefix, r.EncryptionKey, r.InsecureTLS, r.Server}.request(run)
 	if err != nil {
 		return CopyResult{}, err
 	}
@@ -81,7 +86,7 @@ func CopyVolume(ctx context.Context, run *functions.Run, r CopyRequest) (CopyRes
 		return CopyResult{}, err
 	}
 
-	w.backup(kopia.Source{Namespace: w.namespace, Path: r.Root})
+	w.backup(kopia.Source{Namespace: w.namespace, Path: r.Root}, r.Tags)
 
 	e, err := w.do(ctx)
 	if err != nil {
@@ -104,8 +109,15 @@ func (w *worker) indexed(index string) {
 
 // backup completes the request for a backup. The tag that counts is the one in the result: an adopted worker has that of the
 // runner before.
-func (w *worker) backup(source kopia.Source) {
-	w.request.Op, w.request.Source, w.request.Tags = mover.OpBackup, source, tags(w.run)
+func (w *worker) backup(source kopia.Source, further map[string]string) {
+	all := maps.Clone(further)
+	if all == nil {
+		all = map[string]string{}
+	}
+
+	maps.Copy(all, tags(w.run))
+
+	w.request.Op, w.request.Source, w.request.Tags = mover.OpBackup, source, all
 }
 
 // tags of a new backup. backupTag is ten random letters and digits, as upstream's (COMPAT §4.0.4).

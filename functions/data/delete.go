@@ -128,6 +128,8 @@ type DeleteRequest struct {
 	// Prefix, EncryptionKey and InsecureTLS name the repository as arguments of functions do.
 	Prefix, EncryptionKey string
 	InsecureTLS           bool
+	// Server is a repository server in place of these three; nil: there is none. It reclaims nothing.
+	Server *kopia.Server
 	// BackupIDs and BackupTags name the backups.
 	BackupIDs, BackupTags []string
 	// Reclaim frees the space of what no backup uses and is older than a day.
@@ -140,7 +142,7 @@ type DeleteRequest struct {
 func DeleteSnapshots(ctx context.Context, run *functions.Run, d DeleteRequest) (int64, error) {
 	var freed int64
 
-	at := repository{d.Prefix, d.EncryptionKey, d.InsecureTLS}
+	at := repository{d.Prefix, d.EncryptionKey, d.InsecureTLS, d.Server}
 	err := at.with(ctx, run, func(r *kopia.Repository) error {
 		ids, err := d.find(ctx, run, r)
 		if err != nil {

@@ -163,7 +163,7 @@ func (s *source) started(ctx context.Context, name string) error {
 
 // throughTar reads the path by tar in the container and writes the repository in the runner.
 func (s *source) throughTar(ctx context.Context) (mover.Event, error) {
-	if err := mountedHere(s.worker.request.Profile); err != nil {
+	if err := mountedHere(s.worker.request); err != nil {
 		return mover.Event{}, err
 	}
 

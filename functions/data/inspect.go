@@ -54,7 +54,7 @@ func (f BackupDataStats) Exec(ctx context.Context, run *functions.Run, args map[
 
 	var s kopia.Stats
 
-	err := repository{a.Prefix, a.EncryptionKey, a.InsecureTLS}.with(ctx, run, func(r *kopia.Repository) (err error) {
+	err := repository{a.Prefix, a.EncryptionKey, a.InsecureTLS, nil}.with(ctx, run, func(r *kopia.Repository) (err error) {
 		s, err = r.Stats(ctx, a.BackupID, mode)
 
 		return err
@@ -77,7 +77,7 @@ func (f CheckRepository) Exec(ctx context.Context, run *functions.Run, args map[
 		return nil, err
 	}
 
-	err := repository{a.Prefix, a.EncryptionKey, a.InsecureTLS}.open(ctx, run)
+	err := repository{a.Prefix, a.EncryptionKey, a.InsecureTLS, nil}.open(ctx, run)
 
 	wrong := location.ReasonOf(err) == location.WrongPassword
 	absent := errors.Is(err, kopia.ErrNoRepository) || errors.Is(err, kopia.ErrRestic)

@@ -11,7 +11,7 @@ import (
 
 // report puts a result into words: an event with the figures, and a warning for everything that is not as it should be.
 func (w *worker) report(e mover.Event) {
-	reporter{w.run.Journal.Event, w.run.Journal.Warn, w.subject, w.request.Flat}.result(e)
+	reporter{w.run.Journal.Event, w.run.Journal.Warn, w.subject, w.request.Flat && len(w.request.Volumes) == 0}.result(e)
 
 	switch {
 	case e.Backup != nil:

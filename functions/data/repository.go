@@ -24,6 +24,8 @@ type repository struct {
 	Prefix        string
 	EncryptionKey string
 	InsecureTLS   bool
+	// Server is used in place of all that, if set.
+	Server *kopia.Server
 }
 
 // profileOf is the run's profile, with what the arguments change about it.
@@ -55,6 +57,12 @@ func (a repository) profileOf(run *functions.Run) (*params.Profile, error) {
 
 // request is the part of a mover's request that names the repository. It warns about the public password.
 func (a repository) request(run *functions.Run) (mover.Request, error) {
+	if a.Server != nil {
+		run.Journal.Secret(a.Server.Password)
+
+		return mover.Request{Server: a.Server}, nil
+	}
+
 	profile, err := a.profileOf(run)
 	if err != nil {
 		return mover.Request{}, err
@@ -76,6 +84,20 @@ func (a repository) with(ctx context.Context, run *functions.Run, do func(*kopia
 	return failure(a.visit(ctx, run, do))
 }
 
+// RepositoryAt is the part of a mover's request that names the repository at a prefix of the run's profile, for a family that opens it
+// by ways of its own.
+func RepositoryAt(run *functions.Run, prefix string) (mover.Request, error) {
+	request, err := repository{Prefix: prefix}.request(run)
+	if err != nil {
+		return request, err
+	}
+
+	return request, mountedHere(request)
+}
+
+// Failure gives an error of packages location and kopia its reason and hint in the record; others stay as they are.
+func Failure(err error) error { return failure(err) }
+
 // open opens the repository and closes it again. Its errors are those of package kopia.
 func (a repository) open(ctx context.Context, run *functions.Run) error {
 	return a.visit(ctx, run, func(*kopia.Repository) error { return nil })
@@ -87,7 +109,7 @@ func (a repository) visit(ctx context.Context, run *functions.Run, do func(*kopi
 		return err
 	}
 
-	if err := mountedHere(request.Profile); err != nil {
+	if err := mountedHere(request); err != nil {
 		return err
 	}
 
@@ -100,15 +122,16 @@ func (a repository) visit(ctx context.Context, run *functions.Run, do func(*kopi
 }
 
 // mountedHere refuses a filestore profile whose claim is not mounted in the runner.
-func mountedHere(p *record.Profile) error {
-	if p.Location.Type != blueprint.LocationFilestore {
+func mountedHere(r mover.Request) error {
+	claim := r.Claim()
+	if claim == "" {
 		return nil
 	}
 
 	if _, err := os.Stat(record.LocationMountPath); err != nil {
 		return &record.Failure{
 			Reason:  string(location.NoBucket),
-			Message: fmt.Sprintf("opening the location: the claim %q of profile %q is not mounted in the runner at %s", p.Location.ClaimName, p.Name, record.LocationMountPath),
+			Message: fmt.Sprintf("opening the location: the claim %q of profile %q is not mounted in the runner at %s", claim, r.Profile.Name, record.LocationMountPath),
 			Hint:    "the claim must be in the namespace of the run",
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kubectl-kanister/kubectl-kanister/functions"
 	"github.com/kubectl-kanister/kubectl-kanister/functions/spec"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/kopia"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/mover"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/params"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
@@ -50,7 +51,7 @@ type RestoreResult struct {
 func RestoreVolume(ctx context.Context, run *functions.Run, r RestoreRequest) (RestoreResult, error) {
 	const root = "/volume"
 
-	request, err := repository{r.Prefix, r.EncryptionKey, r.InsecureTLS}.request(run)
+	request, err := repository{r.Prefix, r.EncryptionKey, r.InsecureTLS, nil}.request(run)
 	if err != nil {
 		return RestoreResult{}, err
 	}
@@ -120,13 +121,49 @@ func (f RestoreData) Exec(ctx context.Context, run *functions.Run, args map[stri
 
 // restore restores one backup. index tells several at once apart.
 func (a restoreArgs) restore(ctx context.Context, run *functions.Run, index string) error {
-	request, err := repository{a.Prefix, a.EncryptionKey, a.InsecureTLS}.request(run)
+	return RestoreFiles(ctx, run, FilesRequest{
+		Namespace: a.Namespace, Pod: a.Pod, Volumes: a.Volumes, Prefix: a.Prefix, EncryptionKey: a.EncryptionKey, InsecureTLS: a.InsecureTLS,
+		BackupID: a.BackupID, BackupTag: a.BackupTag, RestorePath: a.RestorePath, BackupPath: a.BackupPath, DeleteExtra: a.DeleteExtra,
+		PodOverride: a.PodOverride, PodLabels: a.PodLabels, PodAnnotations: a.PodAnnotations, Index: index,
+	})
+}
+
+// FilesRequest asks to restore a backup below a path, onto whatever volumes are mounted there.
+type FilesRequest struct {
+	// Namespace of the volumes: those of Pod, each where it mounts them, or Volumes, mount paths by claim.
+	Namespace, Pod string
+	Volumes        map[string]string
+	// Prefix, EncryptionKey and InsecureTLS name the repository as arguments of functions do.
+	Prefix, EncryptionKey string
+	InsecureTLS           bool
+	// Server is a repository server in place of these three; nil: there is none.
+	Server *kopia.Server
+	// BackupID or BackupTag name the backup.
+	BackupID, BackupTag string
+	// RestorePath is where files come back at the path that they were backed up from; Flat: that of the backup's root itself.
+	RestorePath string
+	Flat        bool
+	// BackupPath and DeleteExtra as RestoreData has them.
+	BackupPath  string
+	DeleteExtra bool
+	// PodOverride, PodLabels and PodAnnotations as in arguments.
+	PodOverride               map[string]any
+	PodLabels, PodAnnotations map[string]string
+	// Index tells several workers of one phase apart; required if there are several.
+	Index string
+}
+
+// RestoreFiles restores a backup. Several may run at once. What could not be set back (owners) is a warning in the journal.
+func RestoreFiles(ctx context.Context, run *functions.Run, a FilesRequest) error {
+	request, err := repository{a.Prefix, a.EncryptionKey, a.InsecureTLS, a.Server}.request(run)
 	if err != nil {
 		return err
 	}
 
-	w := &worker{run: run, namespace: run.NamespaceOr(a.Namespace), pods: a.pods, write: true, request: request}
-	w.indexed(index)
+	w := &worker{
+		run: run, namespace: run.NamespaceOr(a.Namespace), pods: pods{a.PodOverride, a.PodLabels, a.PodAnnotations}, write: true, request: request,
+	}
+	w.indexed(a.Index)
 
 	var like *corev1.PodSpec
 
@@ -158,7 +195,7 @@ func (a restoreArgs) restore(ctx context.Context, run *functions.Run, index stri
 	}
 
 	w.request.Op, w.request.ID, w.request.Tag = mover.OpRestore, a.BackupID, a.BackupTag
-	w.request.RestorePath, w.request.BackupPath, w.request.DeleteExtra = a.RestorePath, a.BackupPath, a.DeleteExtra
+	w.request.RestorePath, w.request.BackupPath, w.request.DeleteExtra, w.request.Flat = a.RestorePath, a.BackupPath, a.DeleteExtra, a.Flat
 
 	_, err = w.do(ctx)
 

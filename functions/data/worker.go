@@ -14,7 +14,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-kanister/kubectl-kanister/functions"
-	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/kopia"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/kube"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/mover"
@@ -222,7 +221,7 @@ func (w *worker) options(ctx context.Context) (kube.PodOptions, error) {
 
 // groups lets the worker write to a filestore, which belongs to the runner's group.
 func (w *worker) groups(o *kube.PodOptions) {
-	if w.request.Profile.Location.Type == blueprint.LocationFilestore {
+	if w.request.Claim() != "" {
 		o.PodSecurity.SupplementalGroups = append(o.PodSecurity.SupplementalGroups, moverUser)
 	}
 }
@@ -358,30 +357,30 @@ func (p *placement) at(node string, tolerations []corev1.Toleration, because str
 
 // location mounts the claim of a filestore profile.
 func (w *worker) location(ctx context.Context, o *kube.PodOptions, users map[string][]corev1.Pod, p *placement) error {
-	l := w.request.Profile.Location
-	if l.Type != blueprint.LocationFilestore {
+	name := w.request.Claim()
+	if name == "" {
 		return nil
 	}
 
 	if w.namespace != w.run.Namespace {
 		return &record.Failure{
-			Reason: kube.ReasonInvalid, Message: fmt.Sprintf("mounting the claim %q of the profile: it is in namespace %q, and the volume to move in %q", l.ClaimName, w.run.Namespace, w.namespace),
+			Reason: kube.ReasonInvalid, Message: fmt.Sprintf("mounting the claim %q of the profile: it is in namespace %q, and the volume to move in %q", name, w.run.Namespace, w.namespace),
 			Hint: "use a profile in the namespace of the volume, or an object store",
 		}
 	}
 
-	claim, err := w.run.Kube.Claim(ctx, w.namespace, l.ClaimName)
+	claim, err := w.run.Kube.Claim(ctx, w.namespace, name)
 	if err != nil {
 		return err
 	}
 
-	o.Volumes = append(o.Volumes, claimVolume("location", l.ClaimName, false))
+	o.Volumes = append(o.Volumes, claimVolume("location", name, false))
 	o.Mounts = append(o.Mounts, corev1.VolumeMount{Name: "location", MountPath: record.LocationMountPath})
 
 	// The runner itself has it mounted.
-	node, tolerations := kube.NodeOf(claim, users[l.ClaimName])
+	node, tolerations := kube.NodeOf(claim, users[name])
 
-	return p.at(node, tolerations, fmt.Sprintf("the profile's volume %q", l.ClaimName))
+	return p.at(node, tolerations, fmt.Sprintf("the profile's volume %q", name))
 }
 
 // events reads what the mover writes.

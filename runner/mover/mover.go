@@ -127,7 +127,7 @@ func Do(ctx context.Context, request Request, emit func(Event)) Event {
 
 // Options of the repository that a request names.
 func (r Request) Options() kopia.Options {
-	o := kopia.Options{Profile: r.Profile.Params(), Prefix: r.Prefix, Password: r.Password, Scratch: scratch()}
+	o := kopia.Options{Profile: r.Profile.Params(), Prefix: r.Prefix, Password: r.Password, Server: r.Server, Scratch: scratch()}
 	if r.Mount != "" {
 		o.Location = append(o.Location, location.At(r.Mount))
 	}
@@ -225,10 +225,8 @@ func (r Request) paths(source string) (sub, target string, err error) {
 	target = path.Join("/", r.RestorePath, source)
 
 	if r.Flat {
-		return strings.TrimPrefix(path.Join("/", r.BackupPath), "/"), path.Join("/", r.RestorePath), nil
-	}
-
-	if r.BackupPath != "" {
+		sub, target = strings.TrimPrefix(path.Join("/", r.BackupPath), "/"), path.Join("/", r.RestorePath)
+	} else if r.BackupPath != "" {
 		wanted := path.Join("/", r.BackupPath)
 
 		switch {
@@ -242,6 +240,10 @@ func (r Request) paths(source string) (sub, target string, err error) {
 				Err: fmt.Errorf("the backup is of %q; it holds no %q", source, wanted),
 			}
 		}
+	}
+
+	if len(r.Volumes) == 0 && r.Flat {
+		return sub, target, nil
 	}
 
 	for _, volume := range r.Volumes {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/kopia"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
 )
@@ -33,10 +34,12 @@ const maxTermination = 4096
 // Request is one piece of work.
 type Request struct {
 	Op      string          `json:"op"`
-	Profile *record.Profile `json:"profile"`
+	Profile *record.Profile `json:"profile,omitempty"`
 	// Prefix as the blueprint gives it (backupArtifactPrefix), and the repository's password.
-	Prefix   string `json:"prefix"`
-	Password string `json:"password"`
+	Prefix   string `json:"prefix,omitempty"`
+	Password string `json:"password,omitempty"`
+	// Server is a repository server in place of Profile, Prefix and Password.
+	Server *kopia.Server `json:"server,omitempty"`
 	// Dir stands for the root of the application's file system: what a pod has at /data is at <Dir>/data here.
 	Dir string `json:"dir"`
 	// Mount is where the filestore claim is mounted; empty means record.LocationMountPath.
@@ -57,6 +60,15 @@ type Request struct {
 	DeleteExtra bool     `json:"deleteExtra,omitempty"`
 	// Flat: BackupPath is relative to the snapshot's root, wherever that was, and its content goes to RestorePath itself.
 	Flat bool `json:"flat,omitempty"`
+}
+
+// Claim is the filestore claim that has to be mounted where the request is done; empty if none has.
+func (r Request) Claim() string {
+	if r.Profile == nil || r.Profile.Location.Type != blueprint.LocationFilestore {
+		return ""
+	}
+
+	return r.Profile.Location.ClaimName
 }
 
 // Event is one line. One member is set; an event with Backup, Restore or Error is the last one. A restore that failed after it had begun
