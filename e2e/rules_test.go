@@ -207,11 +207,16 @@ func (w *World) usedExactly(rec record.Record, rules []declared, from int64, str
 	for _, rule := range rules {
 		var unused []string
 
-		for _, verb := range rule.Verbs {
+		used := func(verb string) bool {
 			one := rule
 			one.Verbs = []string{verb}
 
-			if !slices.ContainsFunc(requests, one.allows) && !spare(one) {
+			return slices.ContainsFunc(requests, one.allows) || spare(one)
+		}
+
+		for _, verb := range rule.Verbs {
+			// What the list has shown already need not be watched for.
+			if !used(verb) && (verb != "watch" || !used("list")) {
 				unused = append(unused, verb)
 			}
 		}

@@ -36,6 +36,8 @@ type Function struct {
 	// NeedsProfile: a profile must be given. NeedsRunnerImage: it starts pods from the runner image.
 	NeedsProfile     bool
 	NeedsRunnerImage bool
+	// NeedsServer: a repository server must be given, or a profile in its place.
+	NeedsServer bool
 	// Repeat: may be started again from the beginning after a crash.
 	Repeat bool
 	// Raw: arguments are not rendered before the function sees them.
@@ -99,7 +101,8 @@ type Rule struct {
 	KindArg string
 	// Optional: granted only if the user holds it (typically cluster scoped); the function does without, and says what it missed.
 	Optional bool
-	// Spare: only needed when something has gone wrong (after a crash, to explain a failure); a run that goes well never uses it.
+	// Spare: not every run uses it. It is for when something has gone wrong (after a crash, to explain a failure), or for what only
+	// the run itself finds out (that a command holds a secret).
 	Spare bool
 	// Why, for the reader of a Role.
 	Why string

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -20,7 +21,7 @@ const (
 // what will not mend itself is an error within seconds, the rest after a grace period, all at the latest after p.StartLimit.
 // Needs list and watch on pods, by name. Errors are of type *Error or ctx's.
 func (p *Pod) WaitStarted(ctx context.Context) (*corev1.Pod, error) {
-	return p.wait(ctx, func(pod *corev1.Pod) bool { return started(pod, p.container) })
+	return p.wait(ctx, p.started)
 }
 
 // WaitEnded watches until the pod has ended. A pod that failed, was evicted, deleted or lost is an error of type *Error,
@@ -33,11 +34,12 @@ func (p *Pod) WaitEnded(ctx context.Context) (*corev1.Pod, error) {
 // Latest is the pod as it was last seen.
 func (p *Pod) Latest() *corev1.Pod { return p.latest }
 
-func started(pod *corev1.Pod, container string) bool {
-	if finished(pod) {
-		return true
-	}
+// started tells whether all containers that have to end well have been started.
+func (p *Pod) started(pod *corev1.Pod) bool {
+	return finished(pod) || !slices.ContainsFunc(append([]string{p.container}, p.Beside...), func(name string) bool { return !started(pod, name) })
+}
 
+func started(pod *corev1.Pod, container string) bool {
 	for _, status := range pod.Status.ContainerStatuses {
 		if status.Name == container {
 			return status.State.Running != nil || status.State.Terminated != nil
@@ -182,7 +184,7 @@ func (j *judge) verdict(ctx context.Context, done func(*corev1.Pod) bool) (bool,
 	case pod.Status.Phase == corev1.PodFailed:
 		j.tell("")
 
-		if done(pod) && started(pod, p.container) && startedOnce(pod, p.container) {
+		if done(pod) && p.started(pod) && startedOnce(pod, p.container) {
 			return true, nil // its logs are still to be read
 		}
 
@@ -200,7 +202,7 @@ func (j *judge) verdict(ctx context.Context, done func(*corev1.Pod) bool) (bool,
 			Message: fmt.Sprintf("pod %q in namespace %q is being deleted and its node %q does not answer", p.Name, p.Namespace, pod.Spec.NodeName),
 			Hint:    "kubectl get node " + pod.Spec.NodeName,
 		}
-	case started(pod, p.container):
+	case p.started(pod):
 		j.tell("")
 
 		return j.alone(now)
