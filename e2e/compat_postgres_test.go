@@ -14,8 +14,11 @@ import (
 // single quotes, so it has none of these.
 const oddPassword = `pa$$w0rd $(HOME) &<">\n%`
 
+// plainPassword is one that needs no quotes.
+const plainPassword = "pl41n-Passw0rd"
+
 // Postgres deploys a server, as the user that its image has, as a chart of Bitnami's would, for all of upstream's PostgreSQL blueprints.
-func (w *World) Postgres() {
+func (w *World) Postgres(password string) {
 	w.Helper()
 	w.Apply(fmt.Sprintf(`
 apiVersion: v1
@@ -44,7 +47,8 @@ spec:
         - name: postgresql
           image: %[3]s
           imagePullPolicy: IfNotPresent
-          args: [postgres, -c, fsync=off, -c, max_wal_size=2GB]
+          # Checkpoints as quick as can be: pg_backup_start waits for one.
+          args: [postgres, -c, fsync=off, -c, max_wal_size=2GB, -c, checkpoint_completion_target=0]
           env:
             - {name: PGDATA, value: /data/pg}
             - {name: POSTGRES_PASSWORD, valueFrom: {secretKeyRef: {name: shop-postgresql, key: postgres-password}}}
@@ -54,7 +58,7 @@ spec:
   volumeClaimTemplates:
     - metadata: {name: data}
       spec: {accessModes: [ReadWriteOnce], storageClassName: local-path, resources: {requests: {storage: 1Gi}}}
-`, oddPassword, strings.ReplaceAll(restrictedPod, "1000", "999"), postgresImage, restrictedContainer))
+`, password, strings.ReplaceAll(restrictedPod, "1000", "999"), postgresImage, restrictedContainer))
 	w.Ready("sts/shop-postgresql")
 	w.SQL("postgres", `CREATE DATABASE shop`)
 	w.SQL("shop", `CREATE TABLE orders (id int PRIMARY KEY, what text); INSERT INTO orders SELECT i, 'order ' || i || E' \\ "\t''' FROM generate_series(1, 1000) i; CREATE VIEW odd AS SELECT * FROM orders WHERE id % 2 = 1`)
@@ -106,7 +110,7 @@ func TestCompatPostgres(t *testing.T) {
 
 	w := NewWorld(t)
 	bucket := w.S3Profile()
-	w.Postgres()
+	w.Postgres(oddPassword)
 
 	pg := cycle{
 		Target: "sts/shop-postgresql", Read: w.readShop, Gone: func() { w.Empty(bucket) },

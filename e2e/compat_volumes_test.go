@@ -52,7 +52,8 @@ func TestCompatPostgresStartStop(t *testing.T) {
 
 	w := NewWorld(t, "baseline")
 	bucket := w.S3Profile()
-	w.Postgres()
+	// An odd one would not come through: this blueprint writes it into the manifest of a pod, where the kubelet reads $$ as $.
+	w.Postgres(plainPassword)
 
 	w.Cycle(cycle{
 		Blueprint: "postgres/postgres-start-stop-blueprint.yaml", Target: "sts/shop-postgresql", Read: w.readShop,
@@ -79,7 +80,7 @@ func TestCompatPostgresBasicDump(t *testing.T) {
 
 	w := NewWorld(t)
 	bucket := w.S3Profile()
-	w.Postgres()
+	w.Postgres(plainPassword)
 
 	ca, err := os.ReadFile(env(t, "S3_CA_FILE"))
 	if err != nil {
@@ -87,9 +88,8 @@ func TestCompatPostgresBasicDump(t *testing.T) {
 	}
 
 	w.Kubectl("create", "secret", "generic", "aws-creds", "--from-literal=aws_access_key_id="+env(t, "AWS_ACCESS_KEY_ID"), "--from-literal=aws_secret_access_key="+env(t, "AWS_SECRET_ACCESS_KEY"))
-	w.Kubectl("create", "secret", "generic", "pg", "--from-literal=password_superuser=pl41n-Passw0rd")
+	w.Kubectl("create", "secret", "generic", "pg", "--from-literal=password_superuser="+plainPassword)
 	w.Kubectl("create", "configmap", "postgres-s3-location", "--from-literal=bucket=s3://"+bucket, "--from-literal=ca.crt="+string(ca))
-	w.SQL("postgres", `ALTER USER postgres PASSWORD 'pl41n-Passw0rd'`)
 
 	// A store that is not Amazon's own.
 	override := w.File("override.yaml", `containers:

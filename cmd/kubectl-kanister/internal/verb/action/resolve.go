@@ -80,7 +80,7 @@ func (o *Options) plan(ctx context.Context, a *attempt) error {
 
 	name := cmp.Or(o.Name, plan.RunName(o.Action, a.target.Ref, o.Suffix()))
 
-	if o.deletesFromRecord() && plan.Mentions(action, ".Namespace") {
+	if o.deletesFromRecord() && plan.ReadsNamespace(action) {
 		a.target.Ref = target.Namespaced(namespace)
 	}
 
