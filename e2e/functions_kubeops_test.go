@@ -194,7 +194,7 @@ func TestKubeOpsLife(t *testing.T) {
 
 	go func() { released <- w.release("held", "example.org/slow") }()
 
-	run := w.Exactly(0, true, "run", "test", "deploy/app", "--blueprint", file)
+	run := w.Exactly(0, "run", "test", "deploy/app", "--blueprint", file)
 
 	if err := <-released; err != nil {
 		t.Error(err)

@@ -22,7 +22,7 @@ func TestMultiContainerRunThroughThePlugin(t *testing.T) {
 	w := NewWorld(t)
 	w.Deployment()
 
-	run := w.Exactly(0, false, "run", "test", "deploy/app", "--blueprint", w.Blueprint(`    phases:
+	run := w.Exactly(0, "run", "test", "deploy/app", "--blueprint", w.Blueprint(`    phases:
       - func: MultiContainerRun
         name: dump
         args:

@@ -231,7 +231,7 @@ func TestWaitTimeoutThroughThePlugin(t *testing.T) {
 	t.Parallel()
 
 	w := NewWorld(t)
-	run := w.Exactly(3, true, "run", "test", "ns/"+w.Namespace, "--blueprint", w.Blueprint(`    phases:
+	run := w.Exactly(3, "run", "test", "ns/"+w.Namespace, "--blueprint", w.Blueprint(`    phases:
       - func: Wait
         name: waitNsReady
         args:

@@ -41,6 +41,8 @@ type World struct {
 	Client    kubernetes.Interface
 	Dynamic   dynamic.Interface
 	Config    *rest.Config
+	// audit is how long the API server's audit log was when the test began.
+	audit int64
 }
 
 // Result of a command.
@@ -72,6 +74,7 @@ func NewWorld(t *testing.T, level ...string) *World {
 
 	config.QPS, config.Burst = -1, -1
 	w := &World{T: t, Config: config}
+	w.audit = w.auditSize()
 	w.Client = kubernetes.NewForConfigOrDie(config)
 	w.Dynamic = dynamic.NewForConfigOrDie(config)
 
@@ -100,8 +103,13 @@ func NewWorld(t *testing.T, level ...string) *World {
 	return w
 }
 
-// tearDown shows what a failed test left, then deletes the namespace without waiting for it.
+// tearDown checks the permissions of the test's runs, shows what a failed test left, then deletes the namespace without waiting
+// for it.
 func (w *World) tearDown() {
+	if !w.Failed() && !w.Skipped() {
+		w.rulesWereRight()
+	}
+
 	if w.Failed() {
 		for _, args := range [][]string{
 			{"get", "all,pvc,configmaps,events", "-o", "wide"},

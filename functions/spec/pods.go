@@ -14,7 +14,8 @@ func podArgs() []Arg {
 // podRules are what a worker pod needs in the namespace that the argument names.
 func podRules(namespaceArg string) []Rule {
 	return []Rule{
-		{Resources: []string{"pods"}, Verbs: []string{"create", "get", "list", "watch", "delete"}, Where: InArg, NamespaceArg: namespaceArg, Why: "run the worker pod, watch it and remove it"},
+		{Resources: []string{"pods"}, Verbs: []string{"create", "list", "watch", "delete"}, Where: InArg, NamespaceArg: namespaceArg, Why: "run the worker pod, watch it and remove it"},
+		{Resources: []string{"pods"}, Verbs: []string{"get"}, Where: InArg, NamespaceArg: namespaceArg, Spare: true, Why: "find the worker pod again after a crash"},
 		{Resources: []string{"pods/log"}, Verbs: []string{"get"}, Where: InArg, NamespaceArg: namespaceArg, Why: "read what the worker pod writes"},
 		{Resources: []string{"secrets"}, Verbs: []string{"create", "patch", "delete"}, Where: InArg, NamespaceArg: namespaceArg, Spare: true, Why: "keep secret parts of the command out of the pod's spec"},
 		{Resources: []string{"events"}, Verbs: []string{"list"}, Where: InArg, NamespaceArg: namespaceArg, Optional: true, Why: "say why a worker pod does not start"},

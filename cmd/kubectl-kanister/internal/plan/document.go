@@ -65,6 +65,7 @@ func (n named) outputs() map[string]any {
 type documents struct {
 	resources Resources
 	params    *params.TemplateParams
+	function  string
 	phase     string
 	// run names the run and its namespace; target is the target's namespace.
 	run, runNamespace, target string
@@ -75,6 +76,8 @@ type documents struct {
 func (d documents) of(ctx context.Context, function spec.Function, rule spec.Rule, args map[string]any) []named {
 	value, given := args[rule.DocumentArg]
 	if !given {
+		d.warn("phase %q: it has no argument %q, and will fail for that", d.phase, rule.DocumentArg)
+
 		return nil
 	}
 
@@ -131,8 +134,8 @@ func (d documents) render(text string) (string, bool) {
 
 // unclear is said of what cannot be worked out.
 func (d documents) unclear(what string, err error) {
-	d.warn("phase %q: which object %s names is known only when the run reaches it (%v): no permission is granted for it; "+
-		"grant what the function needs for it to a ServiceAccount of your own and use --service-account", d.phase, what, err)
+	d.warn("phase %q: which object %s names cannot be worked out before the run: %v; no permission is granted for it: "+
+		"grant what %s needs for it to a ServiceAccount of your own and use --service-account", d.phase, what, err, d.function)
 }
 
 // text are the objects of a text of documents. What makes it unrenderable before the run is mostly deep inside; then the names are read
@@ -168,7 +171,7 @@ func (d documents) text(ctx context.Context, text, fallback string) []named {
 	return found
 }
 
-var errPending = errors.New("it depends on what the run finds out")
+var errPending = errors.New("it depends on what the run itself finds out")
 
 func (d documents) document(ctx context.Context, content *unstructured.Unstructured, index int, fallback string) (named, error) {
 	apiVersion, versionKnown := d.render(content.GetAPIVersion())
@@ -276,7 +279,7 @@ func (b *builder) documents(ctx context.Context, function spec.Function, phase *
 	objects := map[string][]named{}
 
 	d := documents{
-		resources: b.request.Resources, params: b.request.Params, phase: cmp.Or(phase.Name, deferName),
+		resources: b.request.Resources, params: b.request.Params, function: function.ID, phase: cmp.Or(phase.Name, deferName),
 		run: b.plan.Run(), runNamespace: b.request.Namespace, target: r.targetNamespace(), warn: b.warn,
 	}
 

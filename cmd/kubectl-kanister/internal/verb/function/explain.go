@@ -132,6 +132,10 @@ func effects(b *strings.Builder, f spec.Function) {
 		needs = append(needs, "It needs a profile.")
 	}
 
+	if f.NeedsServer {
+		needs = append(needs, "It needs a repository server (--repository-server), or a profile in its place.")
+	}
+
 	if f.NeedsRunnerImage {
 		needs = append(needs, "It starts pods from the runner image.")
 	}
@@ -204,6 +208,10 @@ func place(rule spec.Rule) string {
 		where += ", without argument " + given
 	} else if rule.When != "" {
 		where += ", with argument " + rule.When
+	}
+
+	if rule.Spare {
+		where += ", not in every run"
 	}
 
 	if rule.Optional {
