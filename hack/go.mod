@@ -11,6 +11,7 @@ require (
 	github.com/container-storage-interface/spec v1.13.0
 	github.com/go-logr/logr v1.4.3
 	github.com/google/go-containerregistry v0.22.1
+	github.com/kanisterio/blueprints v0.0.0-20251121103612-0e5855fe8223
 	github.com/kubernetes-csi/csi-test/v5 v5.6.0
 	github.com/spf13/cobra v1.10.2
 	golang.org/x/sys v0.49.0

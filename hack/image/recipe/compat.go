@@ -84,9 +84,11 @@ func compatPackages() (debian.Recipe, error) {
 			"awscli", "ca-certificates", "curl", "etcd-client", "etcd-server", "mariadb-client", "mariadb-server-core",
 			"postgresql-client-15", "redis-server", "restic",
 		},
-		// The command line describes all of Amazon's services, 100 MB of them, and is called for s3 only; some small ones it reads always.
+		// The command line describes all of Amazon's services, 100 MB of them, and is called for s3 only; of the others it reads these two
+		// as it starts.
 		After: `
-find / -xdev -path '*/botocore/data/*' -name service-2.json -size +500k ! -path '*/s3/*' -printf '%h\n' | xargs -r rm -rf
+find / -xdev -path '*/botocore/data/*' -name service-2.json -size +200k ! -path '*/s3/*' ! -path '*/codedeploy/*' ! -path '*/config/*' -printf '%h\n' | xargs -r rm -rf
+PYTHONDONTWRITEBYTECODE=1 aws --version
 rm -rf /usr/share/awscli/examples /usr/lib/python3/dist-packages/awscli/examples
 find / -xdev -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || :
 find /etc/ssl/certs -xtype l -delete

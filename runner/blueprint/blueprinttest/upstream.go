@@ -1,18 +1,18 @@
-// Package blueprinttest gives tests upstream's blueprints, as they are in upstream's own Go module. Nothing is copied: go.mod
-// names the module, and go.sum has its checksums, so that a fresh checkout needs nothing but the module proxy.
+// Package blueprinttest gives tests upstream's blueprints, as they are in upstream's own Go module. Nothing is copied: hack/go.mod
+// names the module and hack/go.sum has its checksums, so that a fresh checkout needs nothing but the module proxy. It is not in the
+// root's go.mod, because its checksum is not in the public database: whoever imports our module would have to make an exception.
 package blueprinttest
 
 import (
 	"bytes"
+	"encoding/json"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
-
-	// For go.mod. The package itself embeds only the blueprints of its first level.
-	_ "github.com/kanisterio/blueprints"
 )
 
 const module = "github.com/kanisterio/blueprints"
@@ -46,20 +46,25 @@ func Upstream(tb testing.TB) map[string][]byte {
 	return files
 }
 
-// Dir is where the module lies on this machine.
+// Dir is where the module lies on this machine; it is fetched if it is not there.
 func Dir(tb testing.TB) string {
 	tb.Helper()
 
-	cmd := exec.CommandContext(tb.Context(), "go", "list", "-m", "-f", "{{.Dir}}", module)
+	_, source, _, _ := runtime.Caller(0)
+	hack := filepath.Join(filepath.Dir(source), "..", "..", "..", "hack")
 
-	var stderr bytes.Buffer
+	var (
+		stderr     bytes.Buffer
+		downloaded struct{ Dir, Error string }
+	)
 
+	cmd := exec.CommandContext(tb.Context(), "go", "-C", hack, "mod", "download", "-json", module)
 	cmd.Stderr = &stderr
 
 	out, err := cmd.Output()
-	if err != nil || len(bytes.TrimSpace(out)) == 0 {
-		tb.Fatalf("finding module %s: %v: %s", module, err, stderr.String())
+	if jsonErr := json.Unmarshal(out, &downloaded); err != nil || jsonErr != nil || downloaded.Dir == "" {
+		tb.Fatalf("fetching module %s: %v: %s%s", module, err, downloaded.Error, stderr.String())
 	}
 
-	return string(bytes.TrimSpace(out))
+	return downloaded.Dir
 }
