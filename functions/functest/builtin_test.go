@@ -18,6 +18,11 @@ var withoutRules = map[string]string{
 	"DeleteVolumeBackups": "the runner opens the repository itself",
 	"CheckRepository":     "the runner opens the repository itself",
 	"BackupDataStats":     "the runner opens the repository itself",
+	"CreateRDSSnapshot":   "the runner asks AWS itself",
+	"DeleteRDSSnapshot":   "the runner asks AWS itself",
+	"ReleaseRDSInstance":  "the runner asks AWS itself",
+
+	"DeleteDataUsingKopiaServer": "the runner opens the repository itself, or reaches its server",
 }
 
 func TestBuiltinFunctions(t *testing.T) {

@@ -11,6 +11,12 @@ import (
 func learn(redactor *record.Redactor, in *record.Input) {
 	redactor.Public(in.Run, in.Namespace, in.Action, in.Target.Name, in.Target.Namespace, in.Blueprint.Name)
 
+	if s := in.RepositoryServer; s != nil {
+		for _, password := range s.Credentials.ServerUserAccess.Data {
+			redactor.Add(string(password))
+		}
+	}
+
 	if in.Profile == nil {
 		return
 	}

@@ -180,6 +180,9 @@ type Server struct {
 	UserAccess     UserAccess      `json:"userAccess"`
 	AdminSecretRef SecretReference `json:"adminSecretRef"`
 	TLSSecretRef   SecretReference `json:"tlsSecretRef"`
+	// Address is where clients reach the server: https://host:port. Ours, for servers that no controller has started; default: the
+	// Service of the status.
+	Address string `json:"address,omitempty"`
 }
 
 // UserAccess names the Secret whose keys are hostnames and whose values are the passwords of Username there.

@@ -83,7 +83,8 @@ func (r *run) inputParams(started time.Time) *params.TemplateParams {
 
 	return &params.TemplateParams{
 		ArtifactsIn: in.Artifacts, Time: started.UTC().Format(time.RFC3339Nano), Profile: in.Profile.Params(), Options: in.Options,
-		Phases: map[string]*params.Phase{}, PodOverride: in.PodOverride, PodLabels: in.PodLabels, PodAnnotations: in.PodAnnotations,
+		RepositoryServer: in.RepositoryServer,
+		Phases:           map[string]*params.Phase{}, PodOverride: in.PodOverride, PodLabels: in.PodLabels, PodAnnotations: in.PodAnnotations,
 	}
 }
 

@@ -10,16 +10,19 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/kopia/kopia/repo"
 	"github.com/kopia/kopia/repo/content"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/location"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/params"
 )
 
 // Server is access to a kopia repository server, whose repository is then used through it.
@@ -39,6 +42,39 @@ type Server struct {
 
 // Account is the user as the server knows him.
 func (s *Server) Account() string { return s.User + "@" + s.Host }
+
+// ServerOf is access to a resolved repository server (COMPAT §4.29) as its user of that hostname; an empty one means the first, in
+// order, of those that have a password.
+func ServerOf(rs *params.RepositoryServer, hostname string) (*Server, error) {
+	bad := func(hint, format string, args ...any) error {
+		return &location.Error{
+			Op: "using RepositoryServer", URL: strings.TrimPrefix(rs.Namespace+"/"+rs.Name, "/"), Reason: location.BadProfile, Hint: hint, Err: fmt.Errorf(format, args...),
+		}
+	}
+
+	users := rs.Credentials.ServerUserAccess
+	hostnames := slices.Sorted(maps.Keys(users.Data))
+
+	if hostname == "" && len(hostnames) > 0 {
+		hostname = hostnames[0]
+	}
+
+	password, known := users.Data[hostname]
+	if !known || len(password) == 0 {
+		return nil, bad("correct repositoryServerUserHostname, or add the hostname and its password to the Secret",
+			"Secret %q has no password for the hostname %q; it has %s", users.Namespace+"/"+users.Name, hostname, strings.Join(hostnames, ", "))
+	}
+
+	print, err := Fingerprint(rs.Credentials.ServerTLS.Data["tls.crt"])
+	if err != nil {
+		return nil, bad("put the server's certificate there, as PEM", "Secret %q, key tls.crt: %w", rs.Credentials.ServerTLS.Namespace+"/"+rs.Credentials.ServerTLS.Name, err)
+	}
+
+	return &Server{
+		URL: rs.Address, Fingerprint: print, User: rs.Username, Host: hostname, Password: string(password),
+		ContentCacheMB: rs.ContentCacheMB, MetadataCacheMB: rs.MetadataCacheMB,
+	}, nil
+}
 
 // Fingerprint is the hex SHA-256 of the first certificate in PEM (tls.crt of a TLS Secret).
 func Fingerprint(certificate []byte) (string, error) {

@@ -15,18 +15,20 @@ const (
 
 // Input is all that the runner is told; it travels as a Secret, because a resolved profile holds credentials.
 type Input struct {
-	SchemaVersion   string                               `json:"schemaVersion"`
-	Run             string                               `json:"run"`
-	Namespace       string                               `json:"namespace"`
-	Action          string                               `json:"action"`
-	Blueprint       blueprint.Blueprint                  `json:"blueprint"`
-	BlueprintSource string                               `json:"blueprintSource,omitempty"`
-	Target          blueprint.ObjectReference            `json:"target"`
-	Profile         *Profile                             `json:"profile,omitempty"`
-	Artifacts       map[string]blueprint.Artifact        `json:"artifacts,omitempty"`
-	Options         map[string]string                    `json:"options,omitempty"`
-	ConfigMaps      map[string]blueprint.ObjectReference `json:"configMaps,omitempty"`
-	Secrets         map[string]blueprint.ObjectReference `json:"secrets,omitempty"`
+	SchemaVersion   string                    `json:"schemaVersion"`
+	Run             string                    `json:"run"`
+	Namespace       string                    `json:"namespace"`
+	Action          string                    `json:"action"`
+	Blueprint       blueprint.Blueprint       `json:"blueprint"`
+	BlueprintSource string                    `json:"blueprintSource,omitempty"`
+	Target          blueprint.ObjectReference `json:"target"`
+	Profile         *Profile                  `json:"profile,omitempty"`
+	// RepositoryServer is resolved as well; for the functions of the kopia server family.
+	RepositoryServer *params.RepositoryServer             `json:"repositoryServer,omitempty"`
+	Artifacts        map[string]blueprint.Artifact        `json:"artifacts,omitempty"`
+	Options          map[string]string                    `json:"options,omitempty"`
+	ConfigMaps       map[string]blueprint.ObjectReference `json:"configMaps,omitempty"`
+	Secrets          map[string]blueprint.ObjectReference `json:"secrets,omitempty"`
 
 	PodOverride    map[string]any    `json:"podOverride,omitempty"`
 	PodLabels      map[string]string `json:"podLabels,omitempty"`

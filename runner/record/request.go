@@ -9,7 +9,7 @@ import (
 // ParamsRequest is what the input asks of the template parameters; now becomes .Time.
 func (in *Input) ParamsRequest(now time.Time) params.Request {
 	return params.Request{
-		Namespace: in.Namespace, Target: in.Target, Profile: in.Profile.Params(), Artifacts: in.Artifacts, Options: in.Options,
+		Namespace: in.Namespace, Target: in.Target, Profile: in.Profile.Params(), RepositoryServer: in.RepositoryServer, Artifacts: in.Artifacts, Options: in.Options,
 		ConfigMaps: in.ConfigMaps, Secrets: in.Secrets,
 		PodOverride: in.PodOverride, PodLabels: in.PodLabels, PodAnnotations: in.PodAnnotations,
 		Now: now,

@@ -13,6 +13,7 @@ import (
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/exit"
 	"github.com/kubectl-kanister/kubectl-kanister/functions/spec"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/params"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
 )
 
@@ -24,7 +25,7 @@ func New(ctx context.Context, request Request) (*Plan, error) {
 		return nil, err
 	}
 
-	if request.Profile == nil && NeedsProfile(action) {
+	if request.Profile == nil && NeedsProfile(action, request.RepositoryServer != nil) {
 		return nil, exit.New(exit.Usage, fmt.Errorf("planning %s: action %q of blueprint %q needs a profile, and none is given",
 			request.Action, request.Action, request.Blueprint.Name), "kubectl kanister profile create s3|file --help")
 	}
@@ -85,15 +86,15 @@ func FindAction(bp *blueprint.Blueprint, name string) (*blueprint.Action, error)
 }
 
 // NeedsProfile tells whether the action cannot run without a profile: a function demands one, or a template reads .Profile.
-// A template that asks `if .Profile` first is content without.
-func NeedsProfile(action *blueprint.Action) bool {
+// A template that asks `if .Profile` first is content without. With a server, functions that need the one or the other are, too.
+func NeedsProfile(action *blueprint.Action, server bool) bool {
 	phases := slices.Clone(action.Phases)
 	if action.DeferPhase != nil {
 		phases = append(phases, *action.DeferPhase)
 	}
 
 	for i := range phases {
-		if function, known := spec.Lookup(phases[i].Func); known && function.NeedsProfile {
+		if function, known := spec.Lookup(phases[i].Func); known && (function.NeedsProfile || function.NeedsServer && !server) {
 			return true
 		}
 
@@ -255,7 +256,7 @@ func input(request Request, name string) record.Input {
 	return record.Input{
 		SchemaVersion: record.SchemaVersion, Run: name, Namespace: request.Namespace, Action: request.Action,
 		Blueprint: *request.Blueprint, BlueprintSource: request.Source, Target: request.Target, Profile: request.Profile,
-		Artifacts: request.Artifacts, Options: request.Options, ConfigMaps: request.ConfigMaps, Secrets: request.Secrets,
+		RepositoryServer: request.RepositoryServer, Artifacts: request.Artifacts, Options: request.Options, ConfigMaps: request.ConfigMaps, Secrets: request.Secrets,
 		PodOverride: request.PodOverride, PodLabels: request.PodLabels, PodAnnotations: request.PodAnnotations,
 		RunnerImage: request.RunnerImage, ImagePullPolicy: request.ImagePullPolicy,
 		ServiceAccount: cmp.Or(request.ServiceAccount, name),
@@ -269,6 +270,10 @@ func withoutSecrets(in record.Input) record.Input {
 
 	if in.Profile != nil {
 		in.Profile = &record.Profile{Name: in.Profile.Name, Location: in.Profile.Location, SkipSSLVerify: in.Profile.SkipSSLVerify}
+	}
+
+	if s := in.RepositoryServer; s != nil {
+		in.RepositoryServer = &params.RepositoryServer{Name: s.Name, Namespace: s.Namespace, Username: s.Username, Address: s.Address}
 	}
 
 	return in

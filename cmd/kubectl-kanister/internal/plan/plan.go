@@ -25,6 +25,8 @@ type Request struct {
 	// Source says where the blueprint came from, as record.BlueprintInfo does.
 	Source  string
 	Profile *record.Profile
+	// RepositoryServer is resolved: it holds the passwords of its user.
+	RepositoryServer *params.RepositoryServer
 	// ProfileWarnings are passed on as they are.
 	ProfileWarnings []string
 

@@ -23,6 +23,10 @@ func (p *Plan) WriteTo(w io.Writer) (int64, error) {
 		fmt.Fprintf(&b, "profile   %s (%s)\n", in.Profile.Name, location(in.Profile.Location))
 	}
 
+	if in.RepositoryServer != nil {
+		fmt.Fprintf(&b, "server    %s (%s)\n", in.RepositoryServer.Name, in.RepositoryServer.Address)
+	}
+
 	if in.From != "" {
 		fmt.Fprintf(&b, "from      %s\n", in.From)
 	}

@@ -57,7 +57,7 @@ func (b *builder) writesRepository() bool {
 			continue
 		}
 
-		if function.NeedsProfile && function.NeedsRunnerImage && b.request.Profile.Location.Type != blueprint.LocationKopia {
+		if (function.NeedsProfile || function.NeedsServer && b.request.RepositoryServer == nil) && function.NeedsRunnerImage && b.request.Profile.Location.Type != blueprint.LocationKopia {
 			return true
 		}
 	}

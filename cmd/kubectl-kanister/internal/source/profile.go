@@ -33,6 +33,10 @@ func (r *Resolver) Profile(ctx context.Context, word, namespace string) (*record
 
 	ns, name := place(word, namespace)
 
+	if profile, err := r.givenProfile(ctx, ns, name); profile != nil || err != nil {
+		return profile, err
+	}
+
 	secret, err := r.Kubernetes.CoreV1().Secrets(ns).Get(ctx, name, metav1.GetOptions{})
 	if err == nil && secret.Labels[record.LabelProfile] == "true" {
 		return r.fromSecret(secret, namespace)
@@ -88,16 +92,7 @@ func (r *Resolver) ProfileFile(ctx context.Context, file, namespace string) (*re
 		profile.Namespace = namespace
 	}
 
-	resolved, err := params.ResolveProfile(ctx, func(ctx context.Context, ns, name string) (*corev1.Secret, error) {
-		for i := range documents.Secrets {
-			secret := &documents.Secrets[i]
-			if secret.Name == name && (secret.Namespace == "" || ns == "" || secret.Namespace == ns) {
-				return withData(secret), nil
-			}
-		}
-
-		return r.secret(namespace)(ctx, ns, name)
-	}, profile)
+	resolved, err := params.ResolveProfile(ctx, r.secretAmong(documents.Secrets, namespace), profile)
 	if err != nil {
 		return nil, fmt.Errorf("reading profile %q: %w", file, coded(err))
 	}

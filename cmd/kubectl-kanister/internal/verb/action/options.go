@@ -49,6 +49,7 @@ type Options struct {
 	Blueprint   string
 	Profile     string
 	ProfileFile string
+	Server      string
 	From        string
 	Artifacts   []string
 	Options     []string
@@ -114,6 +115,9 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 			"Default: that of --from, the target's annotation "+target.AnnotationBlueprint+", else builtin/"+source.DefaultBlueprint)
 	fs.StringVarP(&o.Profile, "profile", "p", o.Profile, "Profile [NAMESPACE/]NAME that says where data goes. Default: that of --from, else the namespace's default profile")
 	fs.StringVar(&o.ProfileFile, "profile-file", o.ProfileFile, "Profile manifest (kind: Profile and its Secret, or a profile Secret)")
+	fs.StringVar(&o.Server, "repository-server", o.Server,
+		"Kopia repository server that functions named …UsingKopiaServer work through: FILE.yaml (kind: RepositoryServer) or [NAMESPACE/]NAME of a custom resource. "+
+			"Default: the run serves the profile's repository itself")
 	fs.StringVar(&o.From, "from", o.From, "Finished run that artifacts, blueprint, profile and target are taken from: RUN, latest, actionset/NAME or a file")
 	fs.StringArrayVar(&o.Artifacts, "artifact", o.Artifacts, "Input artifact value NAME.KEY=VALUE; beats --from. Repeatable")
 	fs.StringArrayVar(&o.Options, "option", o.Options, "Option of the blueprint KEY=VALUE. Repeatable")

@@ -97,6 +97,12 @@ func (o *Options) plan(ctx context.Context, a *attempt) error {
 		request.From = from.Name
 	}
 
+	if o.Server != "" {
+		if request.RepositoryServer, err = o.sources.RepositoryServer(ctx, o.Server, namespace); err != nil {
+			return err
+		}
+	}
+
 	if err := o.profile(ctx, &request, action, from); exit.Of(err) == exit.NotPermitted {
 		a.denied = errors.Join(a.denied, err)
 		o.withoutProfile(&request, from)
@@ -238,7 +244,10 @@ func merged(from *source.From, own map[string]blueprint.Artifact) map[string]blu
 // profile resolves the profile: the named one, that of --from, else the namespace's default. An action that never reads one
 // does without.
 func (o *Options) profile(ctx context.Context, request *plan.Request, action *blueprint.Action, from *source.From) error {
-	var err error
+	var (
+		err   error
+		needs = plan.NeedsProfile(action, request.RepositoryServer != nil)
+	)
 
 	switch {
 	case o.ProfileFile != "":
@@ -249,7 +258,7 @@ func (o *Options) profile(ctx context.Context, request *plan.Request, action *bl
 		request.Profile, err = o.sources.Profile(ctx, o.Profile, request.Namespace)
 
 		return err
-	case !plan.Mentions(action, ".Profile") && !plan.NeedsProfile(action):
+	case !plan.Mentions(action, ".Profile") && !needs:
 		return nil
 	case from != nil && from.Profile != "":
 		if request.Profile, err = o.sources.Profile(ctx, from.Profile, request.Namespace); err != nil {
@@ -260,7 +269,7 @@ func (o *Options) profile(ctx context.Context, request *plan.Request, action *bl
 	}
 
 	request.Profile, err = o.sources.Profile(ctx, "", request.Namespace)
-	if errors.Is(err, source.ErrNoProfile) && !plan.NeedsProfile(action) {
+	if errors.Is(err, source.ErrNoProfile) && !needs {
 		return nil
 	}
 
@@ -295,7 +304,7 @@ func ignoreForbidden(err error) error {
 // params reads the template parameters with the user's rights. What he may not read leaves gaps in the plan, not in the run.
 func (o *Options) params(ctx context.Context, request *plan.Request) error {
 	made, err := params.New(ctx, params.Cluster{Kubernetes: o.client, Dynamic: o.dynamic}, params.Request{
-		Namespace: request.Namespace, Target: request.Target, Profile: request.Profile.Params(), Artifacts: request.Artifacts,
+		Namespace: request.Namespace, Target: request.Target, Profile: request.Profile.Params(), RepositoryServer: request.RepositoryServer, Artifacts: request.Artifacts,
 		Options: request.Options, ConfigMaps: request.ConfigMaps, Secrets: request.Secrets, PodOverride: request.PodOverride,
 		PodLabels: request.PodLabels, PodAnnotations: request.PodAnnotations, Now: o.Now(), Tolerant: true,
 	})

@@ -136,6 +136,8 @@ func tabular(found []spec.Function) *metav1.Table {
 		profile := "no"
 		if f.NeedsProfile {
 			profile = "yes"
+		} else if f.NeedsServer {
+			profile = "or server"
 		}
 
 		table.Rows = append(table.Rows, ui.Row(f.ID, f.Family, f.Summary, join(args), join(outputs), profile))
@@ -181,11 +183,12 @@ func object(f spec.Function) (map[string]any, error) {
 		Outputs      []output          `json:"outputs"`
 		OneOf        [][]string        `json:"oneOf,omitempty"`
 		NeedsProfile bool              `json:"needsProfile"`
+		NeedsServer  bool              `json:"needsServer,omitempty"`
 		Repeatable   bool              `json:"repeatable"`
 		Example      string            `json:"example,omitempty"`
 	}{
 		APIVersion: "kanister.io/v1", Kind: "Function", Metadata: map[string]string{"name": f.ID}, Family: f.Family,
-		Summary: f.Summary, Doc: f.Doc, Args: []arg{}, Outputs: []output{}, OneOf: f.OneOf, NeedsProfile: f.NeedsProfile,
+		Summary: f.Summary, Doc: f.Doc, Args: []arg{}, Outputs: []output{}, OneOf: f.OneOf, NeedsProfile: f.NeedsProfile, NeedsServer: f.NeedsServer,
 		Repeatable: f.Repeat, Example: f.Example,
 	}
 
