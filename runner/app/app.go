@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/kubectl-kanister/kubectl-kanister/runner/dump"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/kando"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/mover"
 )
@@ -39,6 +40,8 @@ func words() []word {
 	return []word{
 		{"run", "execute the run whose input is mounted in this pod", runMain},
 		{"mover", "move data between a mounted directory and a repository", mover.Main},
+		{"dump", "move databases between a PostgreSQL server and an object of a location", dump.Main},
+		{"install", "copy this program to a file that containers of other images can run", installMain},
 		{"kando", "what blueprints call inside containers: output, location", kandoMain},
 		{"version", "print the version", versionMain},
 	}

@@ -1,0 +1,178 @@
+package rds
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"strings"
+
+	"github.com/kubectl-kanister/kubectl-kanister/functions"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/dump"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
+)
+
+// Exec implements functions.Func.
+func (f ExportRDSSnapshotToLocation) Exec(ctx context.Context, run *functions.Run, args map[string]any) (map[string]any, error) {
+	a, s, err := read(ctx, f.Function, run, args)
+	if err != nil {
+		return nil, err
+	}
+
+	if !postgres(a.DBEngine) {
+		return nil, fmt.Errorf("reading argument %q: databases of %q cannot be dumped; PostgreSQL and aurora-postgresql can", "dbEngine", a.DBEngine)
+	}
+
+	names, err := list("databases", a.Databases)
+	if err != nil {
+		return nil, err
+	}
+
+	groups, err := s.groups(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+
+	from, err := s.waitSnapshot(ctx, a.SnapshotID)
+	if err != nil {
+		return nil, err
+	}
+
+	temporary := restoration{ID: suffixed(run, a.InstanceID), Snapshot: *from, SecurityGroups: groups, SubnetGroup: a.SubnetGroup}
+
+	made, err := s.borrow(ctx, a, temporary)
+	if err != nil {
+		return nil, err
+	}
+
+	backupID := "backup-" + temporary.ID[strings.LastIndex(temporary.ID, "-")+1:] + ".sql.gz"
+
+	result, err := s.work(ctx, a, dump.Request{
+		Op: dump.OpDump, Key: artifact(a, backupID), Host: made.Host, Port: made.Port, User: cmp.Or(a.Username, made.User), Password: a.Password,
+		Databases: names,
+	})
+	if err != nil {
+		return nil, err // the undo list deletes the instance
+	}
+
+	run.Journal.Event(fmt.Sprintf("dumped %s of snapshot %s to %s", strings.Join(result.Databases, ", "), a.SnapshotID, result.Place))
+
+	if err := s.giveBack(ctx, temporary.ID); err != nil {
+		return nil, err
+	}
+
+	return map[string]any{"snapshotID": a.SnapshotID, "instanceID": a.InstanceID, "backupID": backupID, "securityGroupID": text(groups)}, nil
+}
+
+// artifact is the key of the dump.
+func artifact(a arguments, backupID string) string {
+	return strings.Trim(cmp.Or(a.Prefix, a.InstanceID), "/") + "/" + backupID
+}
+
+// groups are the security groups of the argument, or those that the instance has.
+func (s *session) groups(ctx context.Context, a arguments) ([]string, error) {
+	groups, err := list("securityGroupID", a.SecurityGroups)
+	if err != nil || len(groups) > 0 {
+		return groups, err
+	}
+
+	found, err := s.find(ctx, a.InstanceID)
+	if err != nil {
+		return nil, s.explain("finding the security groups of the database", err)
+	}
+
+	if found == nil {
+		s.run.Journal.Warn(fmt.Sprintf("there is no %s %s whose security groups could be taken, and the argument securityGroupID is absent: the new one gets the default group of its VPC",
+			s.word(), a.InstanceID))
+
+		return nil, nil
+	}
+
+	return found.SecurityGroups, nil
+}
+
+func undoKey(id string) string { return "rds-temporary/" + id }
+
+// borrow makes the temporary instance, or goes on with the one that an earlier runner made. How to delete it is noted first.
+func (s *session) borrow(ctx context.Context, a arguments, r restoration) (*database, error) {
+	args := map[string]any{"instanceID": r.ID, "tag": s.tag}
+	maps.Copy(args, a.access.arguments())
+
+	if aurora(a.DBEngine) {
+		args["dbEngine"] = a.DBEngine
+	}
+
+	if err := s.run.Journal.Undo(ctx, record.Undo{
+		Key: undoKey(r.ID), Text: "delete the temporary RDS " + s.word() + " " + r.ID, Func: "ReleaseRDSInstance", Args: args,
+	}); err != nil {
+		return nil, err
+	}
+
+	if err := s.make(ctx, r); err != nil {
+		return nil, err
+	}
+
+	return s.waitAvailable(ctx, r)
+}
+
+// make restores the snapshot unless that was done by this phase before.
+func (s *session) make(ctx context.Context, r restoration) error {
+	return s.wait(ctx, fmt.Sprintf("%s %q to be made", s.word(), r.ID), func(ctx context.Context) (state, error) {
+		err := s.restore(ctx, r)
+
+		switch {
+		case err == nil:
+			s.run.Journal.Event(fmt.Sprintf("restoring snapshot %s to %s %s", r.Snapshot.ID, s.word(), r.ID))
+
+			return state{done: true}, nil
+		case exists(err):
+			there, findErr := s.find(ctx, r.ID)
+
+			switch {
+			case findErr != nil:
+				return state{}, findErr
+			case there == nil || there.Status == deleting:
+				return state{status: deleting, percent: -1}, nil
+			case there.Tag == s.tag:
+				return state{done: true}, nil
+			}
+
+			return state{}, &record.Failure{Reason: "AlreadyExists", Message: fmt.Sprintf("making %s %q: it exists, and this run has not made it", s.word(), r.ID)}
+		case notReady(err):
+			return state{status: "the snapshot is not ready", percent: -1}, nil
+		default:
+			return state{}, s.explainAsk(fmt.Sprintf("restoring snapshot %q to %s %q", r.Snapshot.ID, s.word(), r.ID), err)
+		}
+	})
+}
+
+// giveBack deletes the temporary instance once it has served. RDS takes minutes for the rest, and does it alone.
+func (s *session) giveBack(ctx context.Context, id string) error {
+	if err := s.waitGone(ctx, id, true); err != nil {
+		return fmt.Errorf("the dump is complete, but its temporary %s is left: %w", s.word(), err)
+	}
+
+	return s.run.Journal.DropUndo(ctx, undoKey(id))
+}
+
+// Exec implements functions.Func.
+func (f ReleaseRDSInstance) Exec(ctx context.Context, run *functions.Run, args map[string]any) (map[string]any, error) {
+	a, s, err := read(ctx, f.Function, run, args)
+	if err != nil {
+		return nil, err
+	}
+
+	found, err := s.find(ctx, a.InstanceID)
+	if err != nil || found == nil {
+		return nil, s.explain("reading the temporary "+s.word(), err)
+	}
+
+	if found.Tag != a.Tag {
+		return nil, &record.Failure{
+			Reason: "NotOurs", Message: fmt.Sprintf("deleting %s %q: its tag %s is %q, not %q", s.word(), a.InstanceID, tagKey, found.Tag, a.Tag),
+			Hint: "look whose it is",
+		}
+	}
+
+	return nil, s.waitGone(ctx, a.InstanceID, true)
+}

@@ -1,0 +1,192 @@
+// Package rds holds the functions around snapshots of Amazon RDS instances and Aurora clusters (COMPAT §4.21–4.24).
+package rds
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/kubectl-kanister/kubectl-kanister/functions"
+	"github.com/kubectl-kanister/kubectl-kanister/functions/spec"
+)
+
+type (
+	// CreateRDSSnapshot takes a snapshot.
+	CreateRDSSnapshot struct{ spec.Function }
+	// ExportRDSSnapshotToLocation dumps the databases of a snapshot into the location.
+	ExportRDSSnapshotToLocation struct{ spec.Function }
+	// RestoreRDSSnapshot restores an instance from a snapshot, or databases from a dump.
+	RestoreRDSSnapshot struct{ spec.Function }
+	// DeleteRDSSnapshot deletes a snapshot.
+	DeleteRDSSnapshot struct{ spec.Function }
+	// ReleaseRDSInstance deletes the temporary instance of an export.
+	ReleaseRDSInstance struct{ spec.Function }
+)
+
+var (
+	_ = functions.Register(CreateRDSSnapshot{spec.Must("CreateRDSSnapshot")})
+	_ = functions.Register(ExportRDSSnapshotToLocation{spec.Must("ExportRDSSnapshotToLocation")})
+	_ = functions.Register(RestoreRDSSnapshot{spec.Must("RestoreRDSSnapshot")})
+	_ = functions.Register(DeleteRDSSnapshot{spec.Must("DeleteRDSSnapshot")})
+	_ = functions.Register(ReleaseRDSInstance{spec.Must("ReleaseRDSInstance")})
+)
+
+// defaultTimeout bounds a phase's waiting when no argument does.
+const defaultTimeout = 2 * time.Hour
+
+// arguments are those of all functions of the family; each reads those it declares.
+type arguments struct {
+	access `mapstructure:",squash"`
+
+	InstanceID     string            `mapstructure:"instanceID"`
+	SnapshotID     string            `mapstructure:"snapshotID"`
+	DBEngine       string            `mapstructure:"dbEngine"`
+	Namespace      string            `mapstructure:"namespace"`
+	Username       string            `mapstructure:"username"`
+	Password       string            `mapstructure:"password"`
+	Prefix         string            `mapstructure:"backupArtifactPrefix"`
+	BackupID       string            `mapstructure:"backupID"`
+	Databases      any               `mapstructure:"databases"`
+	SecurityGroups any               `mapstructure:"securityGroupID"`
+	SubnetGroup    string            `mapstructure:"dbSubnetGroup"`
+	Image          string            `mapstructure:"image"`
+	Tag            string            `mapstructure:"tag"`
+	Timeout        string            `mapstructure:"timeout"`
+	PodOverride    map[string]any    `mapstructure:"podOverride"`
+	PodLabels      map[string]string `mapstructure:"podLabels"`
+	PodAnnotations map[string]string `mapstructure:"podAnnotations"`
+}
+
+// read decodes the arguments, refuses required ones that are empty (templates that rendered to nothing), and opens RDS.
+func read(ctx context.Context, f spec.Function, run *functions.Run, args map[string]any) (arguments, *session, error) {
+	a := arguments{Timeout: defaultTimeout.String()}
+	if err := functions.Decode(f, args, &a); err != nil {
+		return a, nil, err
+	}
+
+	values := map[string]string{
+		"instanceID": a.InstanceID, "snapshotID": a.SnapshotID, "dbEngine": a.DBEngine, "namespace": a.Namespace, "tag": a.Tag,
+	}
+
+	for _, name := range f.RequiredArgs() {
+		if value, known := values[name]; known && strings.TrimSpace(value) == "" {
+			return a, nil, fmt.Errorf("reading argument %q: it is empty", name)
+		}
+	}
+
+	limit, err := time.ParseDuration(a.Timeout)
+	if err != nil || limit <= 0 {
+		return a, nil, fmt.Errorf("reading argument %q: %q is no duration such as 30m or 2h", "timeout", a.Timeout)
+	}
+
+	client, err := a.open(ctx, run)
+	if err != nil {
+		return a, nil, err
+	}
+
+	s := &session{run: run, api: client, limit: limit, began: run.Kube.Now(), tag: cmp.Or(a.Tag, tagOf(run))}
+	s.databases = instances{s}
+
+	if aurora(a.DBEngine) {
+		s.databases = clusters{s}
+	}
+
+	return a, s, nil
+}
+
+// aurora tells whether the engine's databases are clusters.
+func aurora(engine string) bool {
+	return slices.Contains([]string{"aurora", "aurora-mysql", "aurora-postgresql"}, strings.ToLower(strings.TrimSpace(engine)))
+}
+
+// postgres tells whether the engine's databases can be dumped.
+func postgres(engine string) bool {
+	return slices.Contains([]string{"postgresql", "postgres", "aurora-postgresql"}, strings.ToLower(strings.TrimSpace(engine)))
+}
+
+// tagOf is what the run's snapshots and instances carry as tag kanister.io/run.
+func tagOf(run *functions.Run) string {
+	return run.Namespace + "/" + run.Name + "/" + run.Phase
+}
+
+// longestIdentifier of an instance or a cluster.
+const longestIdentifier = 63
+
+// suffixed is an identifier made of that of an instance and ten characters that differ between runs and phases, but not when a
+// phase is repeated.
+func suffixed(run *functions.Run, id string) string {
+	unique := tagOf(run)
+	if run.Owner != nil {
+		unique += string(run.Owner.Reference.UID)
+	}
+
+	sum := sha256.Sum256([]byte(unique))
+	suffix := hex.EncodeToString(sum[:])[:10]
+
+	if room := longestIdentifier - len(suffix) - 1; len(id) > room {
+		id = id[:room]
+	}
+
+	return strings.TrimRight(id, "-") + "-" + suffix
+}
+
+// list reads a list of texts, however it was written: as a list, as the text of a YAML list (what the outputs of the family are), or
+// separated by commas or blanks.
+func list(argument string, value any) ([]string, error) {
+	var items []string
+
+	switch v := value.(type) {
+	case nil:
+	case []string:
+		items = v
+	case []any:
+		for _, item := range v {
+			items = append(items, fmt.Sprint(item))
+		}
+	case string:
+		text := strings.TrimSpace(v)
+		if text == "" || text == "<no value>" || text == "<nil>" {
+			return nil, nil
+		}
+
+		var parsed any
+		if err := yaml.Unmarshal([]byte(text), &parsed); err != nil {
+			return nil, fmt.Errorf("reading argument %q: %q is no list: %w", argument, text, err)
+		}
+
+		if many, ok := parsed.([]any); ok {
+			if items, err := list(argument, many); len(items) != 1 || err != nil {
+				return items, err
+			}
+			// What a template makes of a list: [a b].
+			text = fmt.Sprint(many[0])
+		}
+
+		items = strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' || r == '\t' })
+	default:
+		return nil, fmt.Errorf("reading argument %q: it is no list of texts", argument)
+	}
+
+	return slices.DeleteFunc(slices.Clone(items), func(s string) bool { return strings.TrimSpace(s) == "" }), nil
+}
+
+// text is a list as outputs give it.
+func text(items []string) string {
+	if len(items) == 0 {
+		return "[]\n"
+	}
+
+	out, err := yaml.Marshal(items)
+	if err != nil { // texts always marshal
+		return ""
+	}
+
+	return string(out)
+}
