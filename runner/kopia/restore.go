@@ -44,6 +44,8 @@ type Restored struct {
 	Dirs    int64 `json:"dirs"`
 	Links   int64 `json:"links,omitempty"`
 	Deleted int64 `json:"deleted,omitempty"` // entries of Target that the snapshot does not hold
+	// Begun: Target was about to be changed, or has been. Without it, it is what it was.
+	Begun bool `json:"begun,omitempty"`
 	// Owner, Mode and Xattr count what could not be set back, usually for lack of rights.
 	Owner Problems `json:"owner,omitzero"`
 	Mode  Problems `json:"mode,omitzero"`
@@ -84,6 +86,7 @@ func (r *Repository) Restore(ctx context.Context, req Restore) (Restored, error)
 	}
 
 	meter := newMeter(req.Progress, req.Interval)
+	out.sums.Begun = true
 	err = r.restoreEntry(ctx, root, out, meter)
 	err = errors.Join(err, ctx.Err())
 
