@@ -46,6 +46,31 @@ spec: {storageClassName: csi-btrfs, accessModes: [ReadWriteOnce], resources: {re
 
 	w.Contains(r.Stderr, "data-app-0", "left scaled down on purpose")
 
+	// A blueprint that stops the application, restores and starts it again comes to the same.
+	w.Kubectl("scale", "sts/app", "--replicas=1")
+	w.Kubectl("rollout", "status", "sts/app", "--timeout=60s")
+
+	r = w.Want(3, "run", "test", "sts/app", "--blueprint", w.Blueprint(`    phases:
+      - {func: ScaleWorkload, name: down, args: {namespace: "{{ .StatefulSet.Namespace }}", name: app, kind: statefulset, replicas: 0}}
+      - func: RestoreData
+        name: data
+        args:
+          namespace: "{{ .StatefulSet.Namespace }}"
+          image: none
+          backupArtifactPrefix: "{{ (.Options.backupInfo | fromJson).prefix }}"
+          backupIdentifier: "{{ (index (.Options.backupInfo | fromJson).volumes 0).backupID }}"
+          restorePath: /data
+          backupPath: /mnt/vol_data/data-app-0
+          volumes: {data-app-0: /data}
+      - {func: ScaleWorkload, name: up, args: {namespace: "{{ .StatefulSet.Namespace }}", name: app, kind: statefulset, replicas: 1}}
+`), "--option", "backupInfo="+backup.Artifacts["volumes"].KeyValue["backupInfo"])
+
+	if n := replicas(w, "app"); n != "0" {
+		t.Errorf("the application runs with %s replicas on half of what RestoreData restores", n)
+	}
+
+	w.Contains(r.Stderr, "data-app-0", "on purpose")
+
 	// A backup that does not exist fails before anything is written.
 	w.Kubectl("scale", "sts/app", "--replicas=1")
 	w.Kubectl("rollout", "status", "sts/app", "--timeout=60s")

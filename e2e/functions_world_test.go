@@ -34,6 +34,7 @@ type notes struct {
 	events   []string
 	pods     []record.PodRef
 	undo     []record.Undo
+	holds    map[string]string
 	progress record.Progress
 }
 
@@ -69,6 +70,18 @@ func (n *notes) DropUndo(_ context.Context, key string) error {
 	return nil
 }
 
+func (n *notes) HoldUndo(_ context.Context, key, why string) error {
+	n.locked(func() { n.holds[key] = why })
+
+	return nil
+}
+
+func (n *notes) FreeUndo(_ context.Context, key string) error {
+	n.locked(func() { delete(n.holds, key) })
+
+	return nil
+}
+
 func (n *notes) said(text string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -92,7 +105,7 @@ func (w *World) Call(phase string) *call {
 		w.Fatal(err)
 	}
 
-	n := &notes{TB: w.T}
+	n := &notes{TB: w.T, holds: map[string]string{}}
 
 	return &call{World: w, notes: n, Run: &functions.Run{
 		Name: "run-" + w.Namespace[len(w.Namespace)-6:], Namespace: w.Namespace, Phase: phase, Attempt: 1,

@@ -73,6 +73,11 @@ type Journal interface {
 	Undo(context.Context, record.Undo) error
 	// DropUndo removes the entry with this key, because the change was brought back.
 	DropUndo(ctx context.Context, key string) error
+	// HoldUndo keeps the undo list from starting applications until FreeUndo is called with the same key: what they work on is half
+	// restored. It has reached the record when it returns nil, and it outlives the runner. why: "volume data-0 is half restored".
+	HoldUndo(ctx context.Context, key, why string) error
+	// FreeUndo ends a HoldUndo.
+	FreeUndo(ctx context.Context, key string) error
 	// Secret makes the redactor hide this value from now on.
 	Secret(value string)
 }

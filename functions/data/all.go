@@ -174,7 +174,7 @@ func each(ctx context.Context, pods []string, do func(context.Context, string) e
 				return
 			}
 
-			failures[i] = do(ctx, pod)
+			failures[i] = functions.Recovered(func() error { return do(ctx, pod) })
 		})
 	}
 

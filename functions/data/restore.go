@@ -43,11 +43,13 @@ type RestoreRequest struct {
 type RestoreResult struct {
 	BackupID              string
 	Bytes, Files, Deleted int64
+	// Begun: the volume has been changed, or may have been.
+	Begun bool
 }
 
 // RestoreVolume restores a backup into the root of a volume. Several may run at once. What could not be set back (owners) is a
-// warning in the journal. If it fails after it had begun to write, the figures beside the error are not zero: the volume then is
-// half as it was and half as it was backed up.
+// warning in the journal. If it fails with Begun, the volume is half as it was and half as it was backed up, and the run's undo list
+// starts no application until a restore has succeeded.
 func RestoreVolume(ctx context.Context, run *functions.Run, r RestoreRequest) (RestoreResult, error) {
 	const root = "/volume"
 
@@ -71,10 +73,10 @@ func RestoreVolume(ctx context.Context, run *functions.Run, r RestoreRequest) (R
 
 	e, err := w.do(ctx)
 	if e.Restore == nil {
-		return RestoreResult{}, err
+		return RestoreResult{Begun: w.begun}, err
 	}
 
-	return RestoreResult{BackupID: e.Restore.ID, Bytes: e.Restore.Bytes, Files: e.Restore.Files, Deleted: e.Restore.Deleted}, err
+	return RestoreResult{Begun: w.begun, BackupID: e.Restore.ID, Bytes: e.Restore.Bytes, Files: e.Restore.Files, Deleted: e.Restore.Deleted}, err
 }
 
 // restoreArgs are those of RestoreData and RestoreDataAll; each declares what it reads.

@@ -14,7 +14,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-kanister/kubectl-kanister/functions"
-	"github.com/kubectl-kanister/kubectl-kanister/runner/kopia"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/kube"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/mover"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
@@ -53,8 +52,8 @@ type worker struct {
 	tolerations []corev1.Toleration
 	request     mover.Request
 	progress    func(record.Progress)
-	// seen is the last progress, in case the worker dies.
-	seen mover.Event
+	// begun: a worker that failed may have changed what it writes to.
+	begun bool
 }
 
 // do runs the worker to its end and returns the mover's last event. Warnings about what could not be moved are given to the
@@ -65,11 +64,23 @@ func (w *worker) do(ctx context.Context) (mover.Event, error) {
 		return mover.Event{}, err
 	}
 
-	pod, err := w.start(ctx, options)
-	if err != nil {
+	if err := w.hold(ctx); err != nil {
 		return mover.Event{}, err
 	}
 
+	pod, err := w.start(ctx, options)
+	if err != nil {
+		// A request that was cut off may have made the pod all the same.
+		return mover.Event{}, w.free(ctx, ctx.Err() != nil, err)
+	}
+
+	e, begun, err := w.follow(ctx, pod)
+
+	return e, w.free(ctx, begun, err)
+}
+
+// follow sees the worker pod through and deletes it. begun: it may have changed what it writes to.
+func (w *worker) follow(ctx context.Context, pod *kube.Pod) (e mover.Event, begun bool, err error) {
 	defer func() {
 		if functions.Leaving(ctx) {
 			return // the successor adopts it
@@ -86,14 +97,16 @@ func (w *worker) do(ctx context.Context) (mover.Event, error) {
 	err = pod.Run(ctx, sink)
 
 	if ctx.Err() != nil {
-		return mover.Event{}, context.Cause(ctx)
+		return mover.Event{}, w.ran(ctx, pod), context.Cause(ctx)
 	}
 
 	if sink.last == nil {
 		sink.last = w.lastWords(ctx, pod)
 	}
 
-	return w.conclude(pod, sink.last, err)
+	e, err = w.conclude(pod, sink.last, err)
+
+	return e, e.Restore != nil || err != nil && e.Error == nil && w.ran(ctx, pod), err
 }
 
 // start falls back to a user without rights where PodSecurity lets nobody be root.
@@ -155,26 +168,16 @@ func (w *worker) conclude(pod *kube.Pod, last *mover.Event, err error) (mover.Ev
 			failed.LastLogs = readable(failed.LastLogs)
 		}
 
-		return w.half(), fmt.Errorf("%s: %w", w.subject, err)
+		return mover.Event{}, fmt.Errorf("%s: %w", w.subject, err)
 	case last == nil:
 		ref := pod.Ref()
 
-		return w.half(), &kube.Error{Reason: kube.ReasonOutput, Message: w.subject + ": the data mover ended without a result", Pod: &ref}
+		return mover.Event{}, &kube.Error{Reason: kube.ReasonOutput, Message: w.subject + ": the data mover ended without a result", Pod: &ref}
 	}
 
 	w.report(*last)
 
 	return *last, nil
-}
-
-// half is what a restore had done when its worker died.
-func (w *worker) half() mover.Event {
-	p := w.seen.Progress
-	if w.request.Op != mover.OpRestore || p == nil || p.BytesDone+p.FilesDone == 0 {
-		return mover.Event{}
-	}
-
-	return mover.Event{Restore: &mover.Restore{Restored: kopia.Restored{Bytes: p.BytesDone, Files: max(p.FilesDone, 1)}}}
 }
 
 // readable drops progress from log lines that are shown to people.
@@ -413,7 +416,6 @@ func (s *events) line(line []byte) {
 	case !ok && len(bytes.TrimSpace(line)) > 0:
 		s.worker.run.Journal.Log(s.source, string(line))
 	case e.Progress != nil:
-		s.worker.seen = e
 		s.worker.showProgress(e, &s.rate)
 	case e.Last():
 		s.last = &e

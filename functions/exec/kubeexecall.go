@@ -61,7 +61,13 @@ func all(ctx context.Context, run *functions.Run, targets []target) (map[string]
 	)
 
 	for i, t := range targets {
-		group.Go(func() { outputs[i], errs[i] = command(ctx, run, t) })
+		group.Go(func() {
+			errs[i] = functions.Recovered(func() (err error) {
+				outputs[i], err = command(ctx, run, t)
+
+				return err
+			})
+		})
 	}
 
 	group.Wait()

@@ -294,11 +294,13 @@ func duplicates(names []string) []string {
 // silent is a journal that nobody reads.
 type silent struct{}
 
-func (silent) Progress(record.Progress)                {}
-func (silent) Pod(record.PodRef)                       {}
-func (silent) Log(string, string)                      {}
-func (silent) Event(string)                            {}
-func (silent) Warn(string)                             {}
-func (silent) Undo(context.Context, record.Undo) error { return nil }
-func (silent) DropUndo(context.Context, string) error  { return nil }
-func (silent) Secret(string)                           {}
+func (silent) Progress(record.Progress)                       {}
+func (silent) Pod(record.PodRef)                              {}
+func (silent) Log(string, string)                             {}
+func (silent) Event(string)                                   {}
+func (silent) Warn(string)                                    {}
+func (silent) Undo(context.Context, record.Undo) error        { return nil }
+func (silent) DropUndo(context.Context, string) error         { return nil }
+func (silent) HoldUndo(context.Context, string, string) error { return nil }
+func (silent) FreeUndo(context.Context, string) error         { return nil }
+func (silent) Secret(string)                                  {}

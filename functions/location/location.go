@@ -98,15 +98,17 @@ func remove(ctx context.Context, run *functions.Run, store location.Store, key s
 
 	err := store.List(groupCtx, key+"/", func(o location.Object) error {
 		group.Go(func() error {
-			if err := store.Delete(groupCtx, o.Key); err != nil {
-				return err
-			}
+			return functions.Recovered(func() error {
+				if err := store.Delete(groupCtx, o.Key); err != nil {
+					return err
+				}
 
-			if n := deleted.Add(1); n%100 == 0 {
-				run.Journal.Progress(record.Progress{Message: "deleting " + store.URL(key), FilesDone: n})
-			}
+				if n := deleted.Add(1); n%100 == 0 {
+					run.Journal.Progress(record.Progress{Message: "deleting " + store.URL(key), FilesDone: n})
+				}
 
-			return nil
+				return nil
+			})
 		})
 
 		return groupCtx.Err()

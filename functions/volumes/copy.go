@@ -161,7 +161,7 @@ func parallel(ctx context.Context, n int, work func(context.Context, int) error)
 			}
 			defer func() { <-slots }()
 
-			if errs[i] = work(inner, i); errs[i] != nil {
+			if errs[i] = functions.Recovered(func() error { return work(inner, i) }); errs[i] != nil {
 				cancel(errs[i])
 			}
 		})

@@ -17,7 +17,6 @@ import (
 	"github.com/kubectl-kanister/kubectl-kanister/functions"
 	"github.com/kubectl-kanister/kubectl-kanister/functions/data"
 	"github.com/kubectl-kanister/kubectl-kanister/functions/spec"
-	"github.com/kubectl-kanister/kubectl-kanister/functions/workload"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/kube"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
 )
@@ -115,7 +114,7 @@ func (f RestoreVolumes) Exec(ctx context.Context, run *functions.Run, args map[s
 		return nil, err
 	}
 
-	r := &restoring{run: run, args: a, namespace: namespace, prefix: info.Prefix, plan: plan, quiesced: quiesced, sum: newSum(run, len(plan)), wrote: make([]atomic.Bool, len(plan))}
+	r := &restoring{run: run, args: a, namespace: namespace, prefix: info.Prefix, plan: plan, quiesced: quiesced, sum: newSum(run, len(plan)), begun: make([]atomic.Bool, len(plan))}
 
 	if err := r.all(ctx); err != nil {
 		return nil, err
@@ -222,12 +221,18 @@ type restoring struct {
 	plan              []destination
 	quiesced          []Quiesced
 	sum               *sum
-	// wrote: the volume has been written to, and is not what it was.
-	wrote        []atomic.Bool
+	// begun: the volume is not what it was, or may not be.
+	begun        []atomic.Bool
 	bytes, files atomic.Int64
 }
 
 func (r *restoring) all(ctx context.Context) error {
+	// Each volume holds for itself while it is written to; this is for those among which some are restored and others not.
+	hold := "restore/" + r.run.Phase
+	if err := r.run.Journal.HoldUndo(ctx, hold, "not all volumes are restored"); err != nil {
+		return err
+	}
+
 	done := make([]bool, len(r.plan))
 
 	err := parallel(ctx, len(r.plan), func(ctx context.Context, i int) error {
@@ -237,7 +242,7 @@ func (r *restoring) all(ctx context.Context) error {
 		return err
 	})
 	if err == nil {
-		return nil
+		return r.run.Journal.FreeUndo(ctx, hold)
 	}
 
 	// A successor goes on: nothing is decided yet.
@@ -248,32 +253,25 @@ func (r *restoring) all(ctx context.Context) error {
 	var torn []string
 
 	for i, d := range r.plan {
-		if r.wrote[i].Load() && !done[i] {
+		if r.begun[i].Load() && !done[i] {
 			torn = append(torn, d.Claim)
 		}
 	}
 
-	if len(torn) == 0 && !slices.Contains(done, true) {
-		return err
+	if len(torn) == 0 && !slices.Contains(done, true) && r.run.Attempt <= 1 {
+		return errors.Join(err, r.run.Journal.FreeUndo(ctx, hold))
 	}
 
-	return r.leaveDown(ctx, torn, err)
+	return r.leaveDown(torn, err)
 }
 
-// leaveDown keeps the workloads down when volumes are half restored: an application that starts on such a mixture may ruin
-// what is left.
-func (r *restoring) leaveDown(ctx context.Context, torn []string, cause error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-	defer cancel()
-
+// leaveDown says that the workloads stay down because volumes are half restored: an application that starts on such a mixture may
+// ruin what is left.
+func (r *restoring) leaveDown(torn []string, cause error) error {
 	var names []string
 
 	for _, q := range r.quiesced {
 		names = append(names, q.workload().String())
-
-		if err := r.run.Journal.DropUndo(ctx, workload.UndoKey(q.workload())); err != nil {
-			return errors.Join(cause, err)
-		}
 	}
 
 	what := "some volumes are restored and others are not"
@@ -304,16 +302,10 @@ func (r *restoring) one(ctx context.Context, i int) error {
 		DeleteExtra: r.args.Exact, Like: r.like(d), Index: d.Claim,
 		PodOverride: r.args.PodOverride, PodLabels: r.args.PodLabels, PodAnnotations: r.args.PodAnnotations,
 		Progress: func(p record.Progress) {
-			if p.BytesDone > 0 || p.FilesDone > 0 {
-				r.wrote[i].Store(true)
-			}
-
 			r.sum.report(i, "volume "+d.Claim, p)
 		},
 	})
-	if result.Bytes > 0 || result.Files > 0 || result.Deleted > 0 {
-		r.wrote[i].Store(true)
-	}
+	r.begun[i].Store(result.Begun)
 
 	if err != nil {
 		return fmt.Errorf("restoring volume %q: %w", d.Claim, err)

@@ -225,7 +225,7 @@ func (s *snapshotting) each(ctx context.Context, states []*state, step func(cont
 		}
 
 		group.Go(func() {
-			err := step(ctx, st)
+			err := functions.Recovered(func() error { return step(ctx, st) })
 
 			switch {
 			case err == nil:

@@ -142,6 +142,7 @@ func Scale(ctx context.Context, run *functions.Run, w kube.Workload, replicas in
 func undo(w kube.Workload, back, from int32) record.Undo {
 	return record.Undo{
 		Key: UndoKey(w), Text: fmt.Sprintf("scale %s %d→%d", w, from, back), Func: functionName,
-		Args: map[string]any{"namespace": w.Namespace, "name": w.Name, "kind": w.Kind, "replicas": back, "waitForReady": false},
+		Args:   map[string]any{"namespace": w.Namespace, "name": w.Name, "kind": w.Kind, "replicas": back, "waitForReady": false},
+		Starts: true,
 	}
 }

@@ -25,8 +25,8 @@ var Version = "dev"
 const (
 	ExitComplete    = 0
 	ExitCrashed     = 1   // the run is not finished, for a reason of ours: the Job starts another pod
-	ExitUsage       = 2   // as ExitCrashed, but trying again will not help
 	ExitFailed      = 3   // the run failed or was cancelled, and says so in its record: no other pod
+	ExitUsage       = 64  // as ExitCrashed, but trying again will not help; Go's own 2 is that of a panic
 	ExitInterrupted = 143 // told to stop: the Job starts another pod, which goes on
 )
 

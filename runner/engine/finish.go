@@ -264,6 +264,10 @@ func (r *run) undoStep(i int) error {
 		return r.mayGoOn()
 	}
 
+	if held := r.held(); step.Starts && held != "" {
+		return r.undone(i, fmt.Errorf("left as it is on purpose, because %s: restore again, then start it", held))
+	}
+
 	if step.Attempts >= r.bounds.DeferAttempts {
 		return r.undone(i, fmt.Errorf("the runner pod died %d times doing it", step.Attempts))
 	}
@@ -319,6 +323,19 @@ func (r *run) undoStep(i int) error {
 	}
 
 	return r.undone(i, res.err)
+}
+
+// held says why no application may be started now; empty: they may.
+func (r *run) held() string {
+	var why []string
+
+	r.journal.read(func(rec *record.Record) {
+		for _, hold := range rec.Holds {
+			why = append(why, hold.Why)
+		}
+	})
+
+	return strings.Join(why, ", ")
 }
 
 // undone journals how the step ended.

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"strings"
 	"time"
 
+	"github.com/kubectl-kanister/kubectl-kanister/functions"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
 )
 
@@ -28,16 +28,6 @@ func (e errCancelled) Error() string {
 }
 
 func (e errDeadline) Error() string { return e.what + " is over" }
-
-// errPanic is a bug in a function.
-type errPanic struct {
-	value any
-	stack string
-}
-
-func (e errPanic) Error() string {
-	return fmt.Sprintf("the function panicked: %v; its stack is in the runner's log", e.value)
-}
 
 // call is one guarded call.
 type call struct {
@@ -77,15 +67,12 @@ func (r *run) guard(c call) result {
 	go func() {
 		var res result
 
-		defer func() {
-			if value := recover(); value != nil {
-				res = result{err: errPanic{value: value, stack: string(debug.Stack())}}
-			}
+		res.err = functions.Recovered(func() (err error) {
+			res.value, err = c.do(ctx)
 
-			done <- res
-		}()
-
-		res.value, res.err = c.do(ctx)
+			return err
+		})
+		done <- res
 	}()
 
 	var cause error
@@ -167,7 +154,7 @@ func failure(phase, function string, res result) *record.Failure {
 		carrier  interface{ Failure() record.Failure }
 		reasoned interface{ Reason() string }
 		hinted   interface{ Hint() string }
-		panicked errPanic
+		panicked functions.Panic
 	)
 
 	switch {

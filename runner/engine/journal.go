@@ -293,5 +293,37 @@ func (p *phaseJournal) DropUndo(_ context.Context, key string) error {
 	})
 }
 
+// HoldUndo implements functions.Journal.
+func (p *phaseJournal) HoldUndo(ctx context.Context, key, why string) error {
+	if p.phase == nil {
+		return nil
+	}
+
+	if p.over.Load() {
+		return fmt.Errorf("holding the undo list, %s: the phase is over", why)
+	}
+
+	if err := context.Cause(ctx); err != nil {
+		return fmt.Errorf("holding the undo list, %s: %w", why, err)
+	}
+
+	return p.journal.save(p.journal.base, func(r *record.Record) {
+		if !slices.ContainsFunc(r.Holds, func(h record.Hold) bool { return h.Key == key }) {
+			r.Holds = append(r.Holds, record.Hold{Key: key, Why: why})
+		}
+	})
+}
+
+// FreeUndo implements functions.Journal. It works after the end of a function's context, too.
+func (p *phaseJournal) FreeUndo(_ context.Context, key string) error {
+	if p.phase == nil || p.over.Load() {
+		return nil
+	}
+
+	return p.journal.save(p.journal.base, func(r *record.Record) {
+		r.Holds = slices.DeleteFunc(r.Holds, func(h record.Hold) bool { return h.Key == key })
+	})
+}
+
 // Secret implements functions.Journal.
 func (p *phaseJournal) Secret(value string) { p.journal.engine.Redactor.Add(value) }

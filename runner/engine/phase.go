@@ -371,7 +371,7 @@ func (r *run) phaseFailed(phase *blueprint.Phase, at func(*record.Record) *recor
 
 	var (
 		cancelled errCancelled
-		panicked  errPanic
+		panicked  functions.Panic
 	)
 
 	if errors.As(res.cause, &cancelled) {
@@ -379,7 +379,7 @@ func (r *run) phaseFailed(phase *blueprint.Phase, at func(*record.Record) *recor
 	}
 
 	if errors.As(res.err, &panicked) {
-		for line := range strings.Lines(panicked.stack) {
+		for line := range strings.Lines(panicked.Stack) {
 			r.journal.say(Line{Phase: phase.Name, Text: strings.TrimRight(line, "\n"), Warning: true})
 		}
 	}

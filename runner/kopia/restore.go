@@ -44,6 +44,8 @@ type Restored struct {
 	Dirs    int64 `json:"dirs"`
 	Links   int64 `json:"links,omitempty"`
 	Deleted int64 `json:"deleted,omitempty"` // entries of Target that the snapshot does not hold
+	// Begun: Target was about to be changed, or has been. Without it, it is what it was.
+	Begun bool `json:"begun,omitempty"`
 	// Owner, Mode and Xattr count what could not be set back, usually for lack of rights.
 	Owner Problems `json:"owner,omitzero"`
 	Mode  Problems `json:"mode,omitzero"`
@@ -95,6 +97,7 @@ func (r *Repository) restore(ctx context.Context, req Restore, meter *meter) (Re
 		return Restored{}, err
 	}
 
+	out.sums.Begun = true
 	err = r.restoreEntry(ctx, root, out, meter)
 	err = errors.Join(err, ctx.Err())
 

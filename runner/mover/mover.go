@@ -193,7 +193,7 @@ func restore(ctx context.Context, r Request, emit func(Event)) (*Restore, error)
 	result, err := restoreFrom(ctx, repository, r, emit)
 	err = errors.Join(err, repository.Close(ctx))
 
-	if err != nil && result != nil && result.Files+result.Links+result.Deleted == 0 {
+	if err != nil && result != nil && !result.Begun {
 		result = nil // nothing was touched
 	}
 

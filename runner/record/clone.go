@@ -26,6 +26,7 @@ func (r *Record) Clone() *Record {
 	}
 
 	c.Undo = slices.Clone(r.Undo)
+	c.Holds = slices.Clone(r.Holds)
 	c.Artifacts = maps.Clone(r.Artifacts)
 	c.Error = r.Error.Clone()
 	c.DeferError = r.DeferError.Clone()

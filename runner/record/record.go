@@ -64,17 +64,19 @@ type Record struct {
 	Namespace     string `json:"namespace"`
 	Action        string `json:"action"`
 	// Digest is the hex SHA-256 of the Input without secrets: two runs with equal digests were asked the same.
-	Digest    string                        `json:"digest,omitempty"`
-	Blueprint BlueprintInfo                 `json:"blueprint"`
-	Target    blueprint.ObjectReference     `json:"target"`
-	Profile   string                        `json:"profile,omitempty"`
-	State     State                         `json:"state"`
-	Created   time.Time                     `json:"created"`
-	Started   *time.Time                    `json:"started,omitempty"`
-	Ended     *time.Time                    `json:"ended,omitempty"`
-	Phases    []Phase                       `json:"phases"`
-	Defer     *Phase                        `json:"deferPhase,omitempty"`
-	Undo      []Undo                        `json:"undo,omitempty"`
+	Digest    string                    `json:"digest,omitempty"`
+	Blueprint BlueprintInfo             `json:"blueprint"`
+	Target    blueprint.ObjectReference `json:"target"`
+	Profile   string                    `json:"profile,omitempty"`
+	State     State                     `json:"state"`
+	Created   time.Time                 `json:"created"`
+	Started   *time.Time                `json:"started,omitempty"`
+	Ended     *time.Time                `json:"ended,omitempty"`
+	Phases    []Phase                   `json:"phases"`
+	Defer     *Phase                    `json:"deferPhase,omitempty"`
+	Undo      []Undo                    `json:"undo,omitempty"`
+	// Holds keep the undo list from starting applications.
+	Holds     []Hold                        `json:"holds,omitempty"`
 	Artifacts map[string]blueprint.Artifact `json:"artifacts,omitempty"`
 	Error     *Failure                      `json:"error,omitempty"`
 	// DeferError and UndoErrors stand beside Error, never instead of it.
@@ -156,6 +158,15 @@ type Undo struct {
 	Failed string         `json:"failed,omitempty"`
 	// Attempts counts how often the undo was begun.
 	Attempts int `json:"attempts,omitempty"`
+	// Starts: the step starts an application. It is not taken while a Hold stands.
+	Starts bool `json:"starts,omitempty"`
+}
+
+// Hold says that data is neither what it was nor what it shall become, so that no application may start on it. It is stored before
+// the first byte changes and goes when the data is whole.
+type Hold struct {
+	Key string `json:"key"`
+	Why string `json:"why"` // "volume data-postgres-0 is half restored"
 }
 
 // Failure says what went wrong, for a reader at 3 a.m.

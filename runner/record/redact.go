@@ -280,6 +280,10 @@ func (r *Redactor) Record(record *Record) *Record {
 		c.Events[i].Message = r.String(c.Events[i].Message)
 	}
 
+	for i := range c.Holds {
+		c.Holds[i].Why = r.String(c.Holds[i].Why)
+	}
+
 	for i := range c.Undo {
 		c.Undo[i].Text, c.Undo[i].Failed = r.String(c.Undo[i].Text), r.String(c.Undo[i].Failed)
 	}

@@ -24,8 +24,9 @@ const (
 	Container = "runner"
 	// runFailed is the runner's exit code once a failed verdict stands in the record: starting it again would change nothing.
 	runFailed = 3
-	// badInput is its exit code for an input that it cannot read, which the next pod could not either.
-	badInput = 2
+	// badInput is its exit code for an input that it cannot read, which the next pod could not either. It is not 2, with which Go ends
+	// a program that panics.
+	badInput = 64
 	// crashes is how often a runner that died without a verdict is started again. Evictions and node losses do not count.
 	crashes = 6
 	// nobody is the uid and gid of the runner image, which has no users.
@@ -47,7 +48,7 @@ func job(p *plan.Plan, o Options) *batchv1.Job {
 			{
 				Action: batchv1.PodFailurePolicyActionFailJob,
 				OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{
-					ContainerName: ptr.To(Container), Operator: batchv1.PodFailurePolicyOnExitCodesOpIn, Values: []int32{badInput, runFailed},
+					ContainerName: ptr.To(Container), Operator: batchv1.PodFailurePolicyOnExitCodesOpIn, Values: []int32{runFailed, badInput},
 				},
 			},
 			{
