@@ -173,7 +173,8 @@ func rules(t *testing.T, entry spec.Function) {
 			t.Errorf("rule %+v: in which argument is the document?", r)
 		}
 
-		for _, name := range []string{r.DocumentArg, r.NamespaceArg, r.NamesArg, r.KindArg, strings.TrimPrefix(r.When, "!")} {
+		for _, name := range append(strings.Fields(r.When), r.DocumentArg, r.NamespaceArg, r.NamesArg, r.KindArg) {
+			name = strings.TrimPrefix(name, "!")
 			if _, ok := entry.Arg(name); name != "" && !ok {
 				t.Errorf("rule %+v: there is no argument %q", r, name)
 			}

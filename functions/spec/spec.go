@@ -94,7 +94,8 @@ type Rule struct {
 	// NamesArg is the argument that holds the object's name: the rule is then limited to that name if the plan can render it.
 	// Several names may be separated by spaces or be a list. Empty: any name.
 	NamesArg string
-	// When is an argument name: the rule is only needed if that argument is given; "!arg": only if it is not.
+	// When is an argument name: the rule is only needed if that argument is given; "!arg": only if it is not. Of several, separated
+	// by blanks, all must hold. An empty text and an empty JSON list count as not given.
 	When string
 	// Kinds limits the rule to these values (lower case) of the argument KindArg, or of the target's kind when that is empty or absent.
 	Kinds   []string

@@ -1,15 +1,17 @@
 package spec
 
+import "strings"
+
 // inVolumes gives rules for the namespace of the volumes: the argument's, else the target's.
 func inVolumes(rules ...Rule) []Rule {
 	var all []Rule
 
 	for _, r := range rules {
 		target := r
-		target.Where, target.NamespaceArg, target.When = InTarget, "", "!namespace"
+		target.Where, target.NamespaceArg, target.When = InTarget, "", strings.TrimSpace("!namespace "+r.When)
 
 		argument := r
-		argument.Where, argument.NamespaceArg, argument.When = InArg, "namespace", "namespace"
+		argument.Where, argument.NamespaceArg, argument.When = InArg, "namespace", strings.TrimSpace("namespace "+r.When)
 
 		all = append(all, target, argument)
 	}
@@ -42,6 +44,26 @@ var (
 	}
 )
 
+// stopping are the scaling rules of the function that stops workloads, if it does.
+func stopping() []Rule {
+	rules := with(scalingRules)
+	for i := range rules[:2] {
+		rules[i].Kinds, rules[i].KindArg = []string{"scale-down"}, "mode"
+	}
+
+	return rules
+}
+
+// bringingBack are the scaling rules of functions that bring back what was stopped before, if something was.
+func bringingBack() []Rule {
+	rules := with(scalingRules)
+	for i := range rules[:2] {
+		rules[i].When = "workloads"
+	}
+
+	return rules
+}
+
 var (
 	volumesNamespace = Arg{Name: "namespace", Type: String, Default: "the target's namespace", Doc: "Namespace of the volumes."}
 	volumesChoice    = Arg{Name: "volumes", Type: Strings, Default: "all volumes of the target", Doc: "Names of PersistentVolumeClaims, as a list or separated by blanks or commas. Of a namespace target all claims, but not the one that holds the profile's own backups."}
@@ -66,7 +88,7 @@ Without a mode it does nothing.`,
 		},
 		Outputs: []Output{{Name: "workloads", Type: String, Doc: "What was stopped, as JSON, for SnapshotVolumes and ReleaseVolumes."}},
 		Effects: []string{`{{if eq (printf "%v" .mode) "scale-down"}}scale every workload that uses the volumes to 0, and bring it back{{end}}`},
-		Rules:   inVolumes(with([]Rule{claimsRule, usersRule}, scalingRules)...),
+		Rules:   inVolumes(with([]Rule{claimsRule, usersRule}, stopping())...),
 		Repeat:  true,
 		Example: `- func: QuiesceVolumes
   name: quiesce
@@ -94,7 +116,7 @@ Raw block volumes cannot be copied: an error, or a warning if the target is a na
 		Outputs: []Output{{Name: "volumes", Type: String, Doc: "The volumes and how to read them, as JSON, for CopyVolumes."}},
 		Effects: []string{`snapshot {{with .volumes}}the volumes {{.}}{{else}}all volumes of the target{{end}}, where the driver can`},
 		Rules: with(
-			inVolumes(with([]Rule{claimsRule, usersRule}, scalingRules[:1], scalingRules[2:])...),
+			inVolumes(with([]Rule{claimsRule, usersRule}, bringingBack()[:1], scalingRules[2:])...),
 			inVolumes(temporaryRules...),
 			[]Rule{{Group: snapshotGroup, Resources: []string{"volumesnapshotclasses"}, Verbs: []string{"list"}, Where: InCluster, Optional: true, Why: "choose the snapshot class by the volume's driver"}},
 		),
@@ -142,7 +164,7 @@ Workloads are scaled to what they had if they are still at zero, and waited for 
 			{Name: "waitForReady", Type: Bool, Default: "true", Doc: "Whether to wait until the workloads are ready."},
 		},
 		Effects: []string{`delete the temporary snapshots and clones`},
-		Rules:   with(inVolumes(temporaryRules...), inVolumes(with([]Rule{usersRule}, scalingRules)...)),
+		Rules:   with(inVolumes(temporaryRules...), inVolumes(with([]Rule{usersRule}, bringingBack())...)),
 		Repeat:  true,
 		Example: `- func: ReleaseVolumes
   name: release

@@ -328,22 +328,24 @@ func (r resolver) words(function spec.Function) string {
 	return strings.Join(all, ", ")
 }
 
-// foresee lets later phases see the outputs of a phase whose objects are known: they mostly name what it has created.
+// foresee lets later phases see outputs that are known before the run: what KubeOps says of its objects, and that
+// QuiesceVolumes stops nothing when it is not asked to. So they get the rights that they need by name, or not at all.
 func (b *builder) foresee(function spec.Function, phase *blueprint.Phase, r resolver) {
-	p := b.request.Params
-	if function.Family != "kubeops" || p == nil || phase.Name == "" {
-		return
-	}
+	var outputs map[string]any
 
-	var last []named
-
-	for _, argument := range []string{"spec", "objectReference"} {
-		if objects := r.objects[argument]; len(objects) > 0 {
-			last = objects[len(objects)-1:]
+	switch {
+	case function.ID == "KubeOps":
+		for _, argument := range []string{"spec", "objectReference"} {
+			if objects := r.objects[argument]; len(objects) > 0 {
+				outputs = objects[len(objects)-1].outputs()
+			}
 		}
+	case function.ID == "QuiesceVolumes" && !r.unknown["mode"] && !strings.EqualFold(fmt.Sprint(r.args["mode"]), "scale-down"):
+		outputs = map[string]any{"workloads": "[]"}
 	}
 
-	if len(last) == 0 || len(last[0].namespaces) != 1 {
+	p := b.request.Params
+	if outputs == nil || p == nil || phase.Name == "" {
 		return
 	}
 
@@ -353,7 +355,7 @@ func (b *builder) foresee(function spec.Function, phase *blueprint.Phase, r reso
 	}
 
 	copied := *known
-	copied.Output = last[0].outputs()
+	copied.Output = outputs
 	p.Phases[phase.Name] = &copied
 }
 

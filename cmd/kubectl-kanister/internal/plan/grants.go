@@ -82,8 +82,10 @@ func (r resolver) documentGrants(rule spec.Rule) []Grant {
 
 // applies checks When and Kinds. What depends on an argument that is not known yet applies.
 func (r resolver) applies(rule spec.Rule) bool {
-	if name, absent := strings.CutPrefix(rule.When, "!"); rule.When != "" && r.given(name) == absent {
-		return false
+	for _, when := range strings.Fields(rule.When) {
+		if name, absent := strings.CutPrefix(when, "!"); r.given(name) == absent {
+			return false
+		}
 	}
 
 	if len(rule.Kinds) == 0 {
@@ -105,10 +107,11 @@ func (r resolver) applies(rule spec.Rule) bool {
 	return slices.Contains(rule.Kinds, strings.ToLower(kind))
 }
 
+// given: an empty text, and an empty list in JSON, are what functions take for an absent argument.
 func (r resolver) given(name string) bool {
-	_, known := r.args[name]
+	value, known := r.args[name]
 
-	return known || r.unknown[name]
+	return r.unknown[name] || known && value != "" && value != "[]"
 }
 
 // namespaces are where the rule applies. A namespace that only the run itself will find out is taken to be the target's or

@@ -204,10 +204,12 @@ func place(rule spec.Rule) string {
 		where += ", only the object of argument " + rule.NamesArg
 	}
 
-	if given, negated := strings.CutPrefix(rule.When, "!"); negated {
-		where += ", without argument " + given
-	} else if rule.When != "" {
-		where += ", with argument " + rule.When
+	for _, when := range strings.Fields(rule.When) {
+		if given, negated := strings.CutPrefix(when, "!"); negated {
+			where += ", without argument " + given
+		} else {
+			where += ", with argument " + when
+		}
 	}
 
 	if rule.Spare {
