@@ -64,6 +64,8 @@ func (r *Repository) Restore(ctx context.Context, req Restore) (Restored, error)
 		restored.Files, restored.Bytes = meter.files.Load(), meter.done.Load()
 	}
 
+	restored.Begun = meter.begun.Load()
+
 	return restored, r.fail("restoring from", err)
 }
 
@@ -97,7 +99,7 @@ func (r *Repository) restore(ctx context.Context, req Restore, meter *meter) (Re
 		return Restored{}, err
 	}
 
-	out.sums.Begun = true
+	meter.begun.Store(true)
 	err = r.restoreEntry(ctx, root, out, meter)
 	err = errors.Join(err, ctx.Err())
 

@@ -336,6 +336,8 @@ func (o *observer) storeError() error {
 // meter adds up and reports.
 type meter struct {
 	done, total, uploaded, files, totalFiles atomic.Int64
+	// begun: a restore may have changed its target.
+	begun atomic.Bool
 
 	report func(Progress)
 	stop   chan struct{}
