@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,6 +22,9 @@ import (
 // Latest as the word after --from means the newest backup of the target.
 const Latest = "latest"
 
+// ActionSetPrefix is what From.Name begins with if it is an ActionSet.
+const ActionSetPrefix = "actionset/"
+
 // From is what a finished run gives to a restore or a delete.
 type From struct {
 	// Name is the run's name, or actionset/NAME.
@@ -32,8 +36,10 @@ type From struct {
 	// Blueprint is the word by which the run's blueprint is found again; Kept is the copy in the run's record, which wins.
 	Blueprint string
 	Kept      *Blueprint
-	// Options of the run's action; known for ActionSets only.
-	Options map[string]string
+	// Options, ConfigMaps and Secrets of the run's action, and where its RepositoryServer is; known for ActionSets only.
+	Options             map[string]string
+	ConfigMaps, Secrets map[string]blueprint.ObjectReference
+	Server              string
 	// Created is when the run was asked for; zero if not known.
 	Created metav1.Time
 }
@@ -55,7 +61,10 @@ func (r *Resolver) From(ctx context.Context, word, namespace string, target *blu
 
 		data, err := r.customYAML(ctx, "actionsets", ns, name)
 		if err != nil {
-			return nil, fmt.Errorf("reading ActionSet %q: %w", ns+"/"+name, coded(err))
+			code := exit.Of(coded(err))
+
+			return nil, exit.New(code, fmt.Errorf("reading ActionSet %q: %w", ns+"/"+name, err),
+				"upstream's ActionSets lie where its controller was installed: --from actionset/NAMESPACE/NAME; a file of it will do: --from FILE.yaml")
 		}
 
 		return fromActionSet("actionset.cr.kanister.io "+ns+"/"+name, data, target)
@@ -266,30 +275,14 @@ func fromActionSet(where string, data []byte, target *blueprint.ObjectReference)
 		return nil, exit.New(exit.Usage, fmt.Errorf("reading ActionSet %s: %w", where, err), "")
 	}
 
-	if set.Status == nil || set.Status.State != string(record.Complete) {
-		state := "it has not run"
-		if set.Status != nil && set.Status.State != "" {
-			state = "it is " + set.Status.State
-		}
-
-		return nil, exit.New(exit.Usage, fmt.Errorf("using ActionSet %s: %s", where, state), "")
+	chosen, err := artifactsOf(where, set, target)
+	if err != nil {
+		return nil, err
 	}
 
-	var candidates []int
-
-	for i, action := range set.Status.Actions {
-		if len(action.Artifacts) > 0 && (target == nil || len(set.Status.Actions) == 1 || action.Object.Name == target.Name) {
-			candidates = append(candidates, i)
-		}
-	}
-
-	if len(candidates) != 1 {
-		return nil, exit.New(exit.Usage, fmt.Errorf("using ActionSet %s: %d of its %d actions fit, want one; name the target", where, len(candidates), len(set.Status.Actions)), "")
-	}
-
-	action := set.Status.Actions[candidates[0]]
+	action := set.Status.Actions[chosen]
 	from := &From{
-		Name: "actionset/" + set.Name, Artifacts: action.Artifacts, Target: action.Object, Created: set.CreationTimestamp,
+		Name: ActionSetPrefix + set.Name, Artifacts: action.Artifacts, Target: action.Object, Created: set.CreationTimestamp,
 		Blueprint: "blueprint/" + set.Namespace + "/" + action.Blueprint,
 	}
 
@@ -297,14 +290,23 @@ func fromActionSet(where string, data []byte, target *blueprint.ObjectReference)
 		from.Blueprint = action.Blueprint
 	}
 
-	if set.Spec != nil && candidates[0] < len(set.Spec.Actions) {
-		asked := set.Spec.Actions[candidates[0]]
-		from.Options = asked.Options
+	if set.Spec != nil && chosen < len(set.Spec.Actions) {
+		asked := set.Spec.Actions[chosen]
+		from.Options, from.ConfigMaps, from.Secrets = asked.Options, asked.ConfigMaps, asked.Secrets
 
 		if asked.Profile != nil && asked.Profile.Name != "" {
-			from.Profile = strings.TrimPrefix(asked.Profile.Namespace+"/"+asked.Profile.Name, "/")
+			from.Profile = placed(*asked.Profile, set.Namespace)
+		}
+
+		if asked.RepositoryServer != nil && asked.RepositoryServer.Name != "" {
+			from.Server = placed(*asked.RepositoryServer, set.Namespace)
 		}
 	}
 
 	return from, nil
+}
+
+// placed is the word for an object that an ActionSet names: in the namespace that the reference names, else in the ActionSet's.
+func placed(ref blueprint.ObjectReference, namespace string) string {
+	return strings.TrimPrefix(cmp.Or(ref.Namespace, namespace)+"/"+ref.Name, "/")
 }

@@ -22,6 +22,7 @@ import (
 
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/exit"
 	"github.com/kubectl-kanister/kubectl-kanister/manifests"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
 )
 
 // Label on ConfigMaps that hold a blueprint, so that they can be listed; finding one by name does not need it.
@@ -41,6 +42,9 @@ type Resolver struct {
 	BuiltInNames func() []string
 	// CustomRunner: the runner image may have functions of its own, so that those not known here are no errors.
 	CustomRunner bool
+
+	// given are what stands in the file of an ActionSet beside it; nil if there is none.
+	given *blueprint.Documents
 }
 
 // New makes a Resolver with the embedded blueprints.

@@ -37,13 +37,15 @@ func NewCmdDelete(getter genericclioptions.RESTClientGetter, streams genericioop
 // NewCmdRun is `run ACTION TARGET`.
 func NewCmdRun(getter genericclioptions.RESTClientGetter, streams genericiooptions.IOStreams) *cobra.Command {
 	o := NewOptions(getter, streams, "", os.LookupEnv)
-	cmd := o.command("run ACTION [TYPE/NAME...]", "Run any action of a blueprint on a target", runLong, runExample)
+	cmd := o.command("run (ACTION [TYPE/NAME...] | -f ACTIONSET.yaml)", "Run any action of a blueprint on a target, or an ActionSet", runLong, runExample)
 	o.AddQuiesce(cmd.Flags())
+	o.AddActionSet(cmd.Flags())
 
 	return cmd
 }
 
-// command builds the cobra command around o. Only `run` has no action yet: it takes it from its first argument.
+// command builds the cobra command around o. Only `run` has no action yet: it takes it from its first argument, or the actions of
+// ActionSets.
 func (o *Options) command(use, short, long, example string) *cobra.Command {
 	named := o.Action == ""
 	cmd := &cobra.Command{
@@ -51,11 +53,12 @@ func (o *Options) command(use, short, long, example string) *cobra.Command {
 		ValidArgsFunction: complete.Targets(o.Getter),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if named {
-				if len(args) == 0 {
+				switch {
+				case len(args) > 0:
+					o.Action, args = args[0], args[1:]
+				case len(o.Target.Filenames) == 0:
 					return exit.New(exit.Usage, errNoAction, "kubectl kanister run --help")
 				}
-
-				o.Action, args = args[0], args[1:]
 			}
 
 			if err := o.Complete(cmd, args); err != nil {
@@ -64,6 +67,10 @@ func (o *Options) command(use, short, long, example string) *cobra.Command {
 
 			if err := o.Validate(); err != nil {
 				return err
+			}
+
+			if o.Action == "" {
+				return o.RunActionSets(cmd.Context())
 			}
 
 			return o.Run(cmd.Context())

@@ -204,6 +204,14 @@ func (o *Options) Validate() error {
 		}
 	}
 
+	if o.Action == "" && o.Target.Selector != "" {
+		add("--selector: without an ACTION, -f names ActionSets, and these name their targets")
+	}
+
+	if o.Action != "" && o.Parallel {
+		add("--parallel: it is for ActionSets (-f without an ACTION); several targets always run at once")
+	}
+
 	if o.Target.Empty() && o.From == "" {
 		add("no target: name one as kubectl does (deploy/foo, sts/foo, pvc/foo, ns/foo, TYPE -l SELECTOR)%s", map[bool]string{true: ", or give --from"}[o.Action != Backup])
 	}

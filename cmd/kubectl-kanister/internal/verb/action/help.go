@@ -2,7 +2,7 @@ package action
 
 import "errors"
 
-var errNoAction = errors.New("no action: name one of the blueprint's actions, then the target")
+var errNoAction = errors.New("no action: name one of the blueprint's actions, then the target, or an ActionSet with -f")
 
 const backupLong = `Back up an application with the backup action of a Kanister blueprint, in the cluster, with nothing installed there.
 
@@ -92,6 +92,10 @@ const deleteExample = `  # What this backup has stored
 
 const runLong = `Run any action of a blueprint on a target. 'run backup', 'run restore' and 'run delete' are what the commands of these names do.
 
+With -f alone it runs the actions of ActionSets as upstream's controller would, each as a run of its own with its own record. All
+are planned and checked first; then they run one after another, up to the first that fails (--parallel: all at once). Blueprint,
+Profile and RepositoryServer are found by their names in the same file, then in the ActionSet's namespace. Flags beat the file.
+
 WHAT IT NEEDS
   A blueprint that has the action; a profile if the action reads one; the rights that --dry-run lists.
 
@@ -106,7 +110,13 @@ const runExample = `  # An action that a blueprint of one's own calls vacuum
   kubectl kanister run vacuum sts/postgres --blueprint ./postgres.yaml
 
   # An action that works on what a backup has left
-  kubectl kanister run verify sts/postgres --from backup-postgres-7f3k2`
+  kubectl kanister run verify sts/postgres --from backup-postgres-7f3k2
+
+  # The actions of an ActionSet, one after another
+  kubectl kanister run -f actionset.yaml
+
+  # The same with a blueprint that is not in the cluster, all at once
+  kubectl kanister run -f actionset.yaml -f blueprint.yaml --parallel`
 
 const exitStatus = `
 EXIT STATUS

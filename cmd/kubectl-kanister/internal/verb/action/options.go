@@ -58,12 +58,14 @@ type Options struct {
 	Grants      []string
 	Quiesce     string
 
-	Name            string
-	Timeout         time.Duration
-	Deadline        time.Duration
-	StartTimeout    time.Duration
-	TTL             time.Duration
-	Detach          bool
+	Name         string
+	Timeout      time.Duration
+	Deadline     time.Duration
+	StartTimeout time.Duration
+	TTL          time.Duration
+	Detach       bool
+	// Parallel starts all actions of ActionSets at once.
+	Parallel        bool
 	DryRun          string
 	Output          string
 	RunnerImage     string
@@ -91,6 +93,8 @@ type Options struct {
 	secrets   map[string]blueprint.ObjectReference
 	override  map[string]any
 	grants    []plan.Grant
+	// home is the namespace of an ActionSet, named the blueprint that its action names; empty without one.
+	home, named string
 }
 
 // NewOptions are the defaults. environ is os.LookupEnv.
@@ -150,6 +154,12 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 func (o *Options) AddQuiesce(fs *pflag.FlagSet) {
 	fs.StringVar(&o.Quiesce, "quiesce", o.Quiesce,
 		"scale-down: stop the workload while its volumes are read, for drivers without snapshots; it comes back whatever happens")
+}
+
+// AddActionSet adds what only `run` has, which also takes ActionSets.
+func (o *Options) AddActionSet(fs *pflag.FlagSet) {
+	fs.BoolVar(&o.Parallel, "parallel", o.Parallel, "Run the actions of ActionSets all at once, as upstream does. Default: one after another, up to the first that fails")
+	fs.Lookup("filename").Usage = "Without ACTION: manifest with ActionSets to run. With ACTION: manifest whose objects are the targets"
 }
 
 // talk is where everything goes that -o did not ask for.

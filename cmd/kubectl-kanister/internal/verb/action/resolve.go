@@ -48,6 +48,15 @@ func (o *Options) targets(ctx context.Context) (targets []target.Target, denied,
 		return nil, nil, err
 	}
 
+	if strings.HasPrefix(from.Name, source.ActionSetPrefix) { // upstream writes kinds in any case, and leaves out what they imply
+		t, err := target.Reference(o.Getter, from.Target, o.namespace)
+		if err != nil {
+			return nil, nil, fmt.Errorf("using %s: %w", from.Name, err)
+		}
+
+		return []target.Target{t}, nil, nil
+	}
+
 	if from.Target.Kind == "namespace" && from.Target.Namespace == "" {
 		from.Target = target.Namespaced(from.Target.Name)
 	}
@@ -93,12 +102,16 @@ func (o *Options) plan(ctx context.Context, a *attempt) error {
 		Grants: inNamespace(o.grants, namespace), Timeout: o.Deadline, Unread: found.Warnings, Standalone: o.DryRun != dryRunNone,
 		Resources: document.NewResources(o.client.Discovery()),
 	}
+	server := o.Server
+
 	if from != nil {
 		request.From = from.Name
+		request.ConfigMaps, request.Secrets = over(from.ConfigMaps, o.configs), over(from.Secrets, o.secrets)
+		server = cmp.Or(server, from.Server)
 	}
 
-	if o.Server != "" {
-		if request.RepositoryServer, err = o.sources.RepositoryServer(ctx, o.Server, namespace); err != nil {
+	if server != "" {
+		if request.RepositoryServer, err = o.sources.RepositoryServer(ctx, server, namespace); err != nil {
 			return err
 		}
 	}
@@ -160,7 +173,7 @@ func (o *Options) from(ctx context.Context, t target.Target) (*source.From, erro
 	}
 
 	var of *blueprint.ObjectReference
-	if !o.Target.Empty() && (o.From == source.Latest || strings.Contains(o.From, "actionset/")) {
+	if !o.Target.Empty() {
 		of = &t.Ref
 	}
 
@@ -172,7 +185,9 @@ func (o *Options) from(ctx context.Context, t target.Target) (*source.From, erro
 func (o *Options) blueprint(ctx context.Context, t target.Target, from *source.From, namespace string) (*source.Blueprint, error) {
 	switch {
 	case o.Blueprint != "":
-		return o.sources.Blueprint(ctx, o.Blueprint, namespace)
+		return o.sources.Blueprint(ctx, o.Blueprint, cmp.Or(o.home, namespace))
+	case o.named != "":
+		return o.sources.ActionSetBlueprint(ctx, o.named, o.home)
 	case from != nil && from.Kept != nil:
 		return from.Kept, nil
 	case from != nil && from.Blueprint != "":
@@ -211,31 +226,33 @@ func (o *Options) deletesFromRecord() bool { return o.Action == Delete && o.Targ
 
 // optionsFor are the user's options over those of --from's ActionSet.
 func (o *Options) optionsFor(from *source.From) map[string]string {
-	options := map[string]string{}
-	if from != nil {
-		maps.Copy(options, from.Options)
+	if from == nil {
+		return over(nil, o.options)
 	}
 
-	maps.Copy(options, o.options)
-
-	return options
+	return over(from.Options, o.options)
 }
 
 // merged are the artifacts of --from with the user's own values over them.
 func merged(from *source.From, own map[string]blueprint.Artifact) map[string]blueprint.Artifact {
-	all := map[string]blueprint.Artifact{}
-	if from != nil {
-		maps.Copy(all, from.Artifacts)
+	if from == nil {
+		return overlaid(nil, own)
 	}
 
-	for name, artifact := range own {
-		values := maps.Clone(all[name].KeyValue)
-		if values == nil {
-			values = map[string]string{}
-		}
+	return overlaid(from.Artifacts, own)
+}
 
-		maps.Copy(values, artifact.KeyValue)
-		all[name] = blueprint.Artifact{KeyValue: values, KopiaSnapshot: all[name].KopiaSnapshot}
+// overlaid is a copy of low with the values of high over it, value by value.
+func overlaid(low, high map[string]blueprint.Artifact) map[string]blueprint.Artifact {
+	all := maps.Clone(low)
+	if all == nil {
+		all = map[string]blueprint.Artifact{}
+	}
+
+	for name, artifact := range high {
+		all[name] = blueprint.Artifact{
+			KeyValue: over(all[name].KeyValue, artifact.KeyValue), KopiaSnapshot: cmp.Or(artifact.KopiaSnapshot, all[name].KopiaSnapshot),
+		}
 	}
 
 	return all

@@ -22,7 +22,9 @@ const parallel = 8
 
 // attempt is what became of one target before its run began.
 type attempt struct {
-	target  target.Target
+	target target.Target
+	// by are the options of an ActionSet's action; nil: those of the command line.
+	by      *Options
 	plan    *plan.Plan
 	objects *pack.Objects
 	// denied is what the user may not read, and left a gap in the plan: good enough to say which permissions are missing.
@@ -59,18 +61,23 @@ func (o *Options) Single(ctx context.Context, ref blueprint.ObjectReference) (fo
 	return results[0], err
 }
 
-// execute is all that happens to targets that are known.
-func (o *Options) execute(ctx context.Context, attempts []*attempt) ([]follow.Result, error) {
+// prepare plans, checks and packs; nothing is created. Errors of single attempts stay with them.
+func (o *Options) prepare(ctx context.Context, attempts []*attempt) error {
 	o.each(attempts, func(a *attempt) {
-		a.err = o.plan(ctx, a)
+		by := o
+		if a.by != nil {
+			by = a.by
+		}
+
+		a.err = by.plan(ctx, a)
 	})
 
 	if ctx.Err() != nil {
-		return nil, exit.New(exit.Interrupted, errors.New("interrupted; nothing was created"), "")
+		return exit.New(exit.Interrupted, errors.New("interrupted; nothing was created"), "")
 	}
 
 	if err := o.permitted(ctx, attempts); err != nil {
-		return nil, err
+		return err
 	}
 
 	o.each(attempts, func(a *attempt) {
@@ -78,6 +85,15 @@ func (o *Options) execute(ctx context.Context, attempts []*attempt) ([]follow.Re
 			Created: o.Now(), Version: release.Version, TTL: o.TTL, Standalone: o.DryRun != dryRunNone,
 		})
 	})
+
+	return nil
+}
+
+// execute is all that happens to targets that are known.
+func (o *Options) execute(ctx context.Context, attempts []*attempt) ([]follow.Result, error) {
+	if err := o.prepare(ctx, attempts); err != nil {
+		return nil, err
+	}
 
 	if o.DryRun != dryRunNone {
 		return nil, o.dryRun(ctx, attempts)
