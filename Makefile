@@ -57,6 +57,11 @@ update: ## Rewrite generated files and golden files
 unit: ## Unit and golden tests with the race detector
 	for m in $(MODULES); do (cd $$m && go test -race -timeout 20m ./...); done
 
+.PHONY: test-compat
+test-compat: cluster-up ## The part of test about upstream's blueprints: load, validate, plan, kando, templates; real databases
+	go test -race ./runner/blueprint/... ./runner/kando/... ./runner/params/... ./runner/template/... ./cmd/kubectl-kanister/internal/plan/...
+	hack/e2e.sh -run TestCompat
+
 .PHONY: e2e
 e2e: cluster-up ## The built binaries against the real cluster
 	hack/e2e.sh

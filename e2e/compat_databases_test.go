@@ -113,8 +113,10 @@ redis-cli HSET 'hash with blank' f1 v1 'f 2' '' >&2; for i in $(seq 2000); do ec
 	w.Cycle(cycle{
 		Blueprint: "redis/redis-blueprint.yaml", Target: "sts/cache-master", Gone: func() { w.Empty(bucket) },
 		// The blueprint leaves the name of the image for everybody to fill in.
-		Args:   []string{"--pod-override", w.File("image.yaml", "containers: [{name: container, image: "+compatImage+"}]\n")},
-		Change: func() { redis(`redis-cli DEL greeting list key:7 >&2; redis-cli SET key:8 x >&2; redis-cli SADD set c >&2`) },
+		Args: []string{"--pod-override", w.File("image.yaml", "containers: [{name: container, image: "+compatImage+"}]\n")},
+		Change: func() {
+			redis(`redis-cli DEL greeting list key:7 >&2; redis-cli SET key:8 x >&2; redis-cli SADD set c >&2`)
+		},
 		Read: func() string {
 			return redis(`redis-cli DBSIZE; redis-cli DUMP greeting; redis-cli LRANGE list 0 -1; redis-cli SORT set ALPHA; redis-cli ZRANGE ranks 0 -1 WITHSCORES
 redis-cli HGETALL 'hash with blank'; redis-cli GET key:7; redis-cli GET key:8; redis-cli PERSIST brief`) + redis(`redis-cli EXPIRE brief 100000`)
