@@ -9,7 +9,7 @@ MODULE       := github.com/kubectl-kanister/kubectl-kanister
 LDFLAGS      := -s -w -X $(MODULE)/cmd/kubectl-kanister/internal/release.Version=$(VERSION) \
                 -X $(MODULE)/cmd/kubectl-kanister/internal/release.RunnerImage=$(RUNNER_IMAGE)
 BUILD        := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
-MODULES      := . hack
+MODULES      := . hack docs/examples/custom-runner
 export RUNNER_IMAGE
 
 .PHONY: help

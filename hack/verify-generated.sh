@@ -3,7 +3,7 @@
 # unit tests, each beside its source; hack/update-generated.sh rewrites them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-for module in . hack hack/tools; do
+for module in . hack hack/tools docs/examples/custom-runner; do
   (cd "$module" && go mod tidy -diff) || {
     echo "in $module: go.mod or go.sum is out of date; run hack/update-generated.sh" >&2
     exit 1

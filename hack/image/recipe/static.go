@@ -24,16 +24,31 @@ var runner = Image{
 	Name:  "runner",
 	About: "the runner, data mover and kando, from ./runner",
 	make: func(ctx context.Context, k kitchen) (string, error) {
-		binary, err := runnerProgram.Build(ctx, k.log)
-		if err != nil {
-			return "", err
-		}
-		files, err := runnerFiles(binary)
-		if err != nil {
-			return "", err
-		}
-		return k.fromFiles("runner", RunnerTag(), runnerConfig, files)
+		return k.fromRunner(ctx, RunnerTag(), runnerProgram)
 	},
+}
+
+var customRunner = Image{
+	Name:  "custom-runner",
+	About: "the runner of docs/examples/custom-runner, with a function of its own",
+	make: func(ctx context.Context, k kitchen) (string, error) {
+		return k.fromRunner(ctx, "kubectl-kanister/custom-runner:dev", binaries.Program{
+			Name: "custom-runner", Dir: "../docs/examples/custom-runner", Package: "example.com/custom-runner",
+		})
+	},
+}
+
+// fromRunner makes a runner image of a program.
+func (k kitchen) fromRunner(ctx context.Context, tag string, p binaries.Program) (string, error) {
+	binary, err := p.Build(ctx, k.log)
+	if err != nil {
+		return "", err
+	}
+	files, err := runnerFiles(binary)
+	if err != nil {
+		return "", err
+	}
+	return k.fromFiles(p.Name, tag, runnerConfig, files)
 }
 
 var runnerProgram = binaries.Program{Name: "runner", Dir: "..", Package: "github.com/kubectl-kanister/kubectl-kanister/runner"}
