@@ -32,9 +32,10 @@ var (
 	claimsRule = Rule{Resources: []string{"persistentvolumeclaims"}, Verbs: []string{"get", "list"}, Why: "find the volumes"}
 	usersRule  = Rule{Resources: []string{"pods"}, Verbs: []string{"list", "watch"}, Why: "find who uses the volumes, and wait until they have stopped"}
 
+	// Only the run itself finds out whether something uses the volumes: a run may do without using them.
 	scalingRules = []Rule{
-		{Group: "apps", Resources: []string{"deployments/scale", "statefulsets/scale", "replicasets/scale"}, Verbs: []string{"get", "patch"}, Why: "stop the workloads that use the volumes, and bring them back"},
-		{Group: "apps", Resources: []string{"deployments", "statefulsets", "replicasets"}, Verbs: []string{"get", "list", "watch"}, Why: "find the workloads that use the volumes and wait for them"},
+		{Group: "apps", Resources: []string{"deployments/scale", "statefulsets/scale", "replicasets/scale"}, Verbs: []string{"get", "patch"}, Spare: true, Why: "stop the workloads that use the volumes, and bring them back"},
+		{Group: "apps", Resources: []string{"deployments", "statefulsets", "replicasets"}, Verbs: []string{"get", "list", "watch"}, Spare: true, Why: "find the workloads that use the volumes and wait for them"},
 		{Group: "apps.openshift.io", Resources: []string{"deploymentconfigs", "deploymentconfigs/scale"}, Verbs: []string{"get", "list", "watch", "patch"}, Kinds: []string{"deploymentconfig"}, Why: "the same for a DeploymentConfig"},
 	}
 
