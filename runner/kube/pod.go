@@ -105,6 +105,10 @@ func (o PodOptions) Build() (*corev1.Pod, *corev1.Secret, error) {
 	}
 
 	data := hide(&spec, o.Name, o.Material)
+	if len(data) > 0 {
+		keepLogsToThemselves(&spec)
+	}
+
 	maps.Copy(data, o.SecretFiles)
 
 	pod := &corev1.Pod{ObjectMeta: meta, Spec: spec}
@@ -116,6 +120,16 @@ func (o PodOptions) Build() (*corev1.Pod, *corev1.Secret, error) {
 	secretMeta.Annotations = nil
 
 	return pod, &corev1.Secret{ObjectMeta: secretMeta, Data: data, Immutable: ptr.To(true)}, nil
+}
+
+// keepLogsToThemselves keeps the last lines of a command that knows a secret out of the pod's status, which more people may read
+// than logs: a careless command prints what it knows.
+func keepLogsToThemselves(spec *corev1.PodSpec) {
+	for _, containers := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
+		for i := range containers {
+			containers[i].TerminationMessagePolicy = corev1.TerminationMessageReadFile
+		}
+	}
 }
 
 // labels are those of the options over createdBy, which a label of the user's may replace (COMPAT §4.0.3).

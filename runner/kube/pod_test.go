@@ -2,6 +2,7 @@ package kube
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -181,5 +182,27 @@ func TestSecretFilesStayOutOfThePod(t *testing.T) {
 	text, err := json.Marshal(pod)
 	if err != nil || strings.Contains(string(text), "needle") || string(secret.Data["request.json"]) != "needle" || pod.Spec.Containers[0].VolumeMounts[0].MountPath != "/etc/x" {
 		t.Errorf("%s %v", text, err)
+	}
+}
+
+// The kubelet copies the last lines of a failed command's log into the pod's status if it is told to.
+func TestLogsOfCommandsWithSecretsStayOutOfTheStatus(t *testing.T) {
+	for command, want := range map[string]corev1.TerminationMessagePolicy{
+		"echo needle-in-hay": corev1.TerminationMessageReadFile,
+		"echo hay":           corev1.TerminationMessageFallbackToLogsOnError,
+	} {
+		pod, _, err := PodOptions{
+			Namespace: "n", Name: "p", Image: "i", Command: []string{"sh", "-c", command}, Material: NewMaterial("needle-in-hay"),
+			Beside: []corev1.Container{{Name: "beside"}}, Before: []corev1.Container{{Name: "before"}},
+		}.Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		for _, container := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
+			if container.TerminationMessagePolicy != want {
+				t.Errorf("%q: container %q has policy %s, want %s", command, container.Name, container.TerminationMessagePolicy, want)
+			}
+		}
 	}
 }
