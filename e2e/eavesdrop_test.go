@@ -37,13 +37,14 @@ type eavesdropper struct {
 }
 
 // Eavesdrop listens from now on: to every version of every object of every kind in the namespace but Secrets, to the whole log of
-// every container, and to the arguments and the environment of the runner's processes. Stop ends it and fails the test with
+// every container, to what the plugin says, and to the arguments and the environment of the runner's processes. Stop ends it and fails the test with
 // what it has heard. The values are by a name that may be told.
 func (w *World) Eavesdrop(values map[string]string) (stop func()) {
 	w.Helper()
 
 	e := &eavesdropper{w: w, needles: spellings(values), seen: map[string]int{}, found: map[string]string{}, logged: map[string]bool{}}
 	ctx, cancel := context.WithCancel(w.Context())
+	w.ears = e
 
 	for _, gvr := range w.watchable() {
 		e.wg.Go(func() { e.watch(ctx, gvr) })
@@ -66,7 +67,7 @@ func (w *World) Eavesdrop(values map[string]string) (stop func()) {
 
 		w.Logf("looked at %v", e.seen)
 
-		for _, kind := range []string{"pods", "configmaps", "jobs", "events", "logs", "processes", "requests"} {
+		for _, kind := range []string{"pods", "configmaps", "jobs", "events", "logs", "processes", "requests", "words"} {
 			if e.seen[kind] == 0 {
 				w.Errorf("heard nothing of %s: the test proves nothing", kind)
 			}
@@ -180,7 +181,7 @@ func (e *eavesdropper) event(ctx context.Context, gvr schema.GroupVersionResourc
 
 	for _, status := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 		// A command that prints its own secret does so into its own log.
-		if status.State.Waiting == nil && !strings.Contains(pod.Name, "-careless-") {
+		if status.State.Waiting == nil && !strings.HasSuffix(pod.Name, "-careless") {
 			e.log(ctx, pod.Name, status.Name)
 		}
 	}

@@ -160,7 +160,12 @@ func (w *World) run(ctx context.Context, stdin []byte, name string, args ...stri
 func (w *World) Kanister(args ...string) Result {
 	w.Helper()
 
-	return w.run(w.Context(), nil, env(w.T, "KANISTER_PLUGIN"), append([]string{"-n", w.Namespace}, args...)...)
+	r := w.run(w.Context(), nil, env(w.T, "KANISTER_PLUGIN"), append([]string{"-n", w.Namespace}, args...)...)
+	if w.ears != nil {
+		w.ears.look("words", "of "+strings.Join(args, " "), r.Stdout+r.Stderr)
+	}
+
+	return r
 }
 
 // Want runs the plugin and fails the test unless it ends with code; it returns what was said.
