@@ -34,7 +34,7 @@ type Image struct {
 
 // All images, in the order in which they are best built: the quick ones first.
 func All() []Image {
-	return []Image{runner, customRunner, versitygw, kopiaImage, fakeGCS, tools, postgres, compat, azurite}
+	return []Image{runner, customRunner, versitygw, kopiaImage, aws, fakeGCS, tools, postgres, compat, azurite}
 }
 
 // kitchen is where images are made.

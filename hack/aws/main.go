@@ -1,0 +1,106 @@
+// Command aws is a loopback server of the AWS services that Kanister Functions use, for tests: see hack/aws/rds.
+//
+//	aws install DIR             copies itself and the models to DIR, for a container of another image
+//	aws serve MODELS            serves; the environment says what:
+//	  LISTEN      address to listen on, :8080
+//	  DIR         where everything is kept
+//	  HOST        under which name or address instances are reached
+//	  KEY_IDS     access key ids that are known, separated by blanks
+//	  DATABASES   instances to begin with: "id user password engine" separated by semicolons
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/kubectl-kanister/kubectl-kanister/hack/aws/model"
+	"github.com/kubectl-kanister/kubectl-kanister/hack/aws/rds"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1) //nolint:gocritic // nothing is deferred that matters
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) != 2 {
+		return errors.New("usage: aws install DIR | aws serve MODELS")
+	}
+	switch args[0] {
+	case "install":
+		return install(args[1])
+	case "serve":
+		return serve(ctx, args[1])
+	}
+	return fmt.Errorf("there is no word %q", args[0])
+}
+
+// install puts the program and the models that its image has beside it into dir.
+func install(dir string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	models, err := filepath.Glob(filepath.Join(filepath.Dir(self), "*.json"))
+	if err != nil {
+		return err
+	}
+	for _, path := range append(models, self) {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(path)), data, 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func serve(ctx context.Context, models string) error {
+	service, err := model.Load(filepath.Join(models, "rds.json"))
+	if err != nil {
+		return err
+	}
+	server, err := rds.New(service, os.Getenv("DIR"), os.Getenv("HOST"), strings.Fields(os.Getenv("KEY_IDS"))...)
+	if err != nil {
+		return err
+	}
+	for line := range strings.SplitSeq(os.Getenv("DATABASES"), ";") {
+		f := strings.Fields(line)
+		if len(f) == 0 {
+			continue
+		}
+		if len(f) != 4 {
+			return fmt.Errorf("reading DATABASES: %q is not: id user password engine", line)
+		}
+		if err := server.Add(f[0], f[1], f[2], f[3]); err != nil {
+			return fmt.Errorf("making database %q: %w", f[0], err)
+		}
+	}
+	listen := os.Getenv("LISTEN")
+	if listen == "" {
+		listen = ":8080"
+	}
+	h := &http.Server{Addr: listen, Handler: server, ReadHeaderTimeout: 10 * time.Second}
+	go func() {
+		<-ctx.Done()
+		_ = h.Close() // the database servers go with the pod
+	}()
+	if err := h.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
