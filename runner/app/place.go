@@ -159,6 +159,22 @@ func (p *place) Publish() func(context.Context, *record.Record) error {
 	}
 }
 
+// Withdraw removes the run's own entry; nil without a profile.
+func (p *place) Withdraw() func(context.Context) error {
+	if p.in.Profile == nil {
+		return nil
+	}
+
+	return func(ctx context.Context) error {
+		store, err := p.open(ctx)
+		if err != nil {
+			return err
+		}
+
+		return catalogue.Delete(ctx, store, p.in.Namespace, p.in.Run)
+	}
+}
+
 // slim is r as it goes into the catalogue: with large values beside it.
 func (p *place) slim(ctx context.Context, r *record.Record) (*record.Record, error) {
 	raw, err := json.Marshal(r)

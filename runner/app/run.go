@@ -171,7 +171,7 @@ func (r *Runner) execute(ctx context.Context, in *record.Input, redactor *record
 			return p, err
 		},
 		Abandon: func(ctx context.Context, pods []record.PodRef) error { return abandon(ctx, client, in.Run, pods) },
-		Publish: place.Publish(),
+		Publish: place.Publish(), Withdraw: place.Withdraw(),
 	}
 
 	return e.Run(ctx)

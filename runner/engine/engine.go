@@ -39,6 +39,8 @@ type Engine struct {
 
 	// Publish puts the record of a complete run beside the data; nil: nothing is put anywhere. It may be called again.
 	Publish func(ctx context.Context, r *record.Record) error
+	// Withdraw takes back what Publish has put there, when the run turns out not to be complete; nil with a nil Publish.
+	Withdraw func(ctx context.Context) error
 	// Abandon ends worker pods that nobody will adopt, when their phase may not be repeated; nil: they are left to their owner.
 	Abandon func(ctx context.Context, pods []record.PodRef) error
 	// Log gets every line for people, already redacted; nil: none. It is called from several goroutines.
@@ -121,6 +123,11 @@ func (e *Engine) Run(ctx context.Context) (*record.Record, error) {
 	r := &run{Engine: e, interrupt: ctx, bounds: e.Bounds.orDefaults()}
 
 	stored, err := e.Store.Load(ctx)
+
+	var unresolved *record.UnresolvedError
+	if errors.As(err, &unresolved) { // what was changed must still be brought back
+		r.unresolved, err = unresolved, nil
+	}
 
 	switch {
 	case errors.Is(err, record.ErrNotFound):

@@ -35,7 +35,7 @@ func (r *run) deferPhase() error {
 	case !there || before.State != record.Pending && before.State != record.Running:
 		return nil
 	case !ran:
-		return r.journal.save(r.base, func(rec *record.Record) { rec.Defer.State = record.Skipped })
+		return r.journal.insist(r.base, func(rec *record.Record) { rec.Defer.State = record.Skipped })
 	}
 
 	phase := &blueprint.Phase{Name: before.Name, Func: before.Func}
@@ -59,11 +59,9 @@ func (r *run) deferPhase() error {
 	}
 
 	started := r.Clock.Now()
-	attempt, err := r.startPhase(phase, at)
+	attempt, err := r.startPhase(phase, at, r.journal.insist)
 
 	if err != nil {
-		_, err = r.startFailed(phase, at, err)
-
 		return err
 	}
 
@@ -162,6 +160,7 @@ func (r *run) close(state record.State) (*record.Record, error) {
 			state = record.Failed
 			r.journal.change(func(rec *record.Record) { rec.State, rec.Ended, rec.Artifacts = record.Running, nil, nil })
 			r.fail(f)
+			r.withdraw()
 
 			if err := r.undo(); err != nil {
 				return nil, r.over(err)
@@ -224,6 +223,17 @@ func (r *run) publish() error {
 	r.journal.read(func(rec *record.Record) { entry = r.Redactor.Record(rec) })
 	entry.State, entry.Ended, entry.Origin = record.Complete, r.now(), nil
 
+	// Whoever restores needs the artifacts. Outputs may hold what a phase has made up, such as a password, and the store has other readers
+	// than the cluster.
+	entry.Undo = nil
+	for i := range entry.Phases {
+		entry.Phases[i].Output = nil
+	}
+
+	if entry.Defer != nil {
+		entry.Defer.Output = nil
+	}
+
 	res := r.guard(call{parent: r.base, deadline: r.Clock.Now().Add(r.bounds.Publish), limit: fmt.Sprintf("its time of %s", r.bounds.Publish),
 		do: func(ctx context.Context) (any, error) { return nil, r.Engine.Publish(ctx, entry) },
 	})
@@ -237,6 +247,20 @@ func (r *run) publish() error {
 	}
 
 	return nil
+}
+
+// withdraw takes back what publish has put beside the data.
+func (r *run) withdraw() {
+	if r.Engine.Withdraw == nil {
+		return
+	}
+
+	res := r.guard(call{parent: r.base, deadline: r.Clock.Now().Add(r.bounds.Publish), limit: fmt.Sprintf("its time of %s", r.bounds.Publish),
+		do: func(ctx context.Context) (any, error) { return nil, r.Engine.Withdraw(ctx) },
+	})
+	if res.err != nil {
+		r.journal.warn("", "removing the catalogue entry of a run that is not complete: "+res.err.Error())
+	}
 }
 
 // undo brings back, last first, what functions have changed and not brought back. Every step is tried, whatever becomes of the
@@ -272,7 +296,7 @@ func (r *run) undoStep(i int) error {
 		return r.undone(i, fmt.Errorf("the runner pod died %d times doing it", step.Attempts))
 	}
 
-	if err := r.journal.save(r.base, func(rec *record.Record) { rec.Undo[i].Attempts++ }); err != nil {
+	if err := r.journal.insist(r.base, func(rec *record.Record) { rec.Undo[i].Attempts++ }); err != nil {
 		return err
 	}
 
@@ -311,7 +335,7 @@ func (r *run) undoStep(i int) error {
 			return context.Cause(r.base)
 		}
 
-		if err := r.journal.save(r.base, func(rec *record.Record) { rec.Undo[i].Attempts-- }); err != nil {
+		if err := r.journal.insist(r.base, func(rec *record.Record) { rec.Undo[i].Attempts-- }); err != nil {
 			return err
 		}
 
@@ -340,7 +364,7 @@ func (r *run) held() string {
 
 // undone journals how the step ended.
 func (r *run) undone(i int, failed error) error {
-	err := r.journal.save(r.base, func(rec *record.Record) {
+	err := r.journal.insist(r.base, func(rec *record.Record) {
 		step := &rec.Undo[i]
 
 		if failed == nil {

@@ -84,6 +84,25 @@ func (j *journal) save(ctx context.Context, change func(*record.Record)) error {
 	return j.err
 }
 
+// insist is save for what a run must be able to write to come to its end. Outputs of earlier phases made it into the record before; where
+// there is no room for more, the history goes.
+func (j *journal) insist(ctx context.Context, change func(*record.Record)) error {
+	err := j.save(ctx, change)
+
+	var tooLarge *record.TooLargeError
+	if !errors.As(err, &tooLarge) {
+		return err
+	}
+
+	return j.save(ctx, func(r *record.Record) {
+		r.Events, r.Warnings = nil, []string{"the history of the run did not fit into the record: see the runner's log"}
+
+		if r.Origin != nil {
+			r.Origin.Object = nil
+		}
+	})
+}
+
 // vanished ends the run without a record: whoever deleted it wants the run to end, but what it has changed must still be brought
 // back.
 func (j *journal) vanished() {

@@ -121,7 +121,7 @@ func (r *run) abandon(p *record.Phase) {
 // onePhase runs a phase and journals its end. false: it did not complete.
 func (r *run) onePhase(phase *blueprint.Phase, at func(*record.Record) *record.Phase) (bool, error) {
 	started := r.Clock.Now()
-	attempt, err := r.startPhase(phase, at)
+	attempt, err := r.startPhase(phase, at, r.journal.save)
 
 	if err != nil {
 		return r.startFailed(phase, at, err)
@@ -151,10 +151,12 @@ func (r *run) onePhase(phase *blueprint.Phase, at func(*record.Record) *record.P
 }
 
 // startPhase journals that the phase begins.
-func (r *run) startPhase(phase *blueprint.Phase, at func(*record.Record) *record.Phase) (int, error) {
+func (r *run) startPhase(phase *blueprint.Phase, at func(*record.Record) *record.Phase,
+	save func(context.Context, func(*record.Record)) error,
+) (int, error) {
 	attempt := 0
 
-	err := r.journal.save(r.base, func(rec *record.Record) {
+	err := save(r.base, func(rec *record.Record) {
 		p := at(rec)
 		p.State, p.Progress, p.Ended, p.Error = record.Running, nil, nil, nil
 		p.Attempts++
@@ -310,7 +312,7 @@ func (r *run) leave(at func(*record.Record) *record.Phase) error {
 		return context.Cause(r.base)
 	}
 
-	if err := r.journal.save(r.base, func(rec *record.Record) { at(rec).Evictions++ }); err != nil {
+	if err := r.journal.insist(r.base, func(rec *record.Record) { at(rec).Evictions++ }); err != nil {
 		return err
 	}
 
@@ -398,7 +400,7 @@ func (r *run) endPhase(at func(*record.Record) *record.Phase, state record.State
 		r.journal.say(Line{Phase: f.Phase, Text: "  " + line, Warning: true})
 	}
 
-	err := r.journal.save(r.base, func(rec *record.Record) {
+	return r.journal.insist(r.base, func(rec *record.Record) {
 		p := at(rec)
 		p.State, p.Ended, p.Error = state, r.now(), f
 
@@ -417,17 +419,6 @@ func (r *run) endPhase(at func(*record.Record) *record.Phase, state record.State
 		}
 
 		r.journal.note(rec, "Warning", fmt.Sprintf("phase %q %s: %s", f.Phase, state, f.Message))
-	})
-
-	var tooLarge *record.TooLargeError
-	if !errors.As(err, &tooLarge) {
-		return err
-	}
-
-	// A failure always has room: outputs of earlier phases made it in before, and the history is what is left to shorten.
-	return r.journal.save(r.base, func(rec *record.Record) {
-		at(rec).Output = nil
-		rec.Events, rec.Warnings = nil, append(rec.Warnings[:0:0], "the history of the run did not fit into the record: see the runner's log")
 	})
 }
 
@@ -455,7 +446,7 @@ func (r *run) endPhases() error {
 		return r.mayGoOn()
 	}
 
-	err := r.journal.save(r.base, func(rec *record.Record) {
+	err := r.journal.insist(r.base, func(rec *record.Record) {
 		for i := range rec.Phases {
 			p := &rec.Phases[i]
 

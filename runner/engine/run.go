@@ -30,6 +30,8 @@ type run struct {
 	objects  map[string]map[string]blueprint.ObjectReference // phase name -> its objects, rendered
 	outputs  map[string]map[string]any                       // phase name -> its output
 	deferred map[string]blueprint.ObjectReference
+	// unresolved: outputs of finished phases are out of reach.
+	unresolved error
 }
 
 // run is the whole way of a run.
@@ -82,7 +84,7 @@ func (r *run) begin() error {
 		}
 	})
 
-	err := r.journal.save(r.base, func(rec *record.Record) {
+	err := r.journal.insist(r.base, func(rec *record.Record) {
 		rec.Attempts++
 		rec.State, rec.Runner = record.Running, r.Pod
 		attempt = rec.Attempts
@@ -215,6 +217,10 @@ func (r *run) launch() error {
 		} else {
 			r.objects[phase.Name] = rendered
 		}
+	}
+
+	if r.unresolved != nil {
+		return r.launchFailed(record.ReasonParameters, "", "", r.unresolved)
 	}
 
 	return r.recall()

@@ -31,6 +31,8 @@ type TooLargeError struct {
 	Largest string
 	// Spill tells that values would have been put into the location, had there been one.
 	Spill bool
+	// Cause is why the location did not take Largest.
+	Cause error
 }
 
 // Error names the biggest value and the way out.
@@ -49,8 +51,15 @@ func (e *TooLargeError) Error() string {
 		text += "; with a profile it would be stored beside the data"
 	}
 
+	if e.Cause != nil {
+		text += "; it could not be stored beside the data: " + e.Cause.Error()
+	}
+
 	return text
 }
+
+// Unwrap gives the cause.
+func (e *TooLargeError) Unwrap() error { return e.Cause }
 
 // bound shortens what may be shortened: history, never outputs or artifacts.
 func bound(r *Record) {

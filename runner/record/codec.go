@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 	"unicode"
 
 	corev1 "k8s.io/api/core/v1"
@@ -95,7 +96,7 @@ func (e *Encoder) Encode(ctx context.Context, r *Record, others int) (map[string
 			}
 
 			if err := e.spill(ctx, c.text); err != nil {
-				return nil, err
+				return nil, &TooLargeError{Size: size, Limit: limit, Largest: c.describe(), Cause: err}
 			}
 
 			out[hash(c.text)] = true
@@ -210,6 +211,10 @@ func (e *Encoder) spill(ctx context.Context, text string) error {
 		return nil
 	}
 
+	// Nothing else is journalled meanwhile.
+	ctx, cancel := context.WithTimeout(ctx, spillLimit)
+	defer cancel()
+
 	ref := spilled{sum: sum, size: len(text), key: path.Join(e.SpillPrefix, sum+".gz")}
 	if err := e.Spill.Put(ctx, ref.key, e.zip(text)); err != nil {
 		return fmt.Errorf("storing a value of %s beside the data, as %q: %w", Bytes(int64(len(text))), ref.key, err)
@@ -224,20 +229,41 @@ func (e *Encoder) spill(ctx context.Context, text string) error {
 	return nil
 }
 
-// Resolve fetches the values of r that were spilled, in place, and remembers where they lie.
+// spillLimit bounds one request to the location.
+const spillLimit = 2 * time.Minute
+
+// UnresolvedError says that values of the record lie in the location and could not be fetched: in their place the record has references
+// to them, which can be stored again as they are.
+type UnresolvedError struct{ Err error }
+
+func (e *UnresolvedError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the cause.
+func (e *UnresolvedError) Unwrap() error { return e.Err }
+
+// Resolve fetches the values of r that were spilled, in place, and remembers where they lie. Its error is an UnresolvedError: r is
+// of use all the same.
 func (e *Encoder) Resolve(ctx context.Context, r *Record) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 
-	return values(r, func(where, text string) (string, error) {
+	var unresolved error
+
+	err := values(r, func(where, text string) (string, error) {
 		ref, err := parseSpilled(text)
 		if err != nil {
 			return text, nil //nolint:nilerr // an ordinary value
 		}
 
+		if unresolved != nil { // the location is not asked a thousand times
+			return text, nil
+		}
+
 		value, err := Unspill(ctx, e.Spill, text)
 		if err != nil {
-			return "", fmt.Errorf("reading %s: %w", where, err)
+			unresolved = fmt.Errorf("reading %s: %w", where, err)
+
+			return text, nil
 		}
 
 		if e.spilled == nil {
@@ -248,6 +274,12 @@ func (e *Encoder) Resolve(ctx context.Context, r *Record) error {
 
 		return value, nil
 	})
+
+	if err == nil && unresolved != nil {
+		err = &UnresolvedError{unresolved}
+	}
+
+	return err
 }
 
 // Slim is r with every value of more than limit bytes spilled, for readers elsewhere.

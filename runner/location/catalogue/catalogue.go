@@ -27,7 +27,8 @@ const (
 	parallelism = 16
 )
 
-// Put writes the entry of a finished run, replacing an older one. Records hold no secrets, so the entry holds none.
+// Put writes the entry of a finished run, replacing an older one. What the engine hands on of a record has no outputs of
+// phases, which may hold what a phase has made up.
 func Put(ctx context.Context, store location.Store, r record.Record) error {
 	if r.Run == "" || r.Namespace == "" {
 		return errors.New("writing a catalogue entry: the record names no run or no namespace")
