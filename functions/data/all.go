@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/kubectl-kanister/kubectl-kanister/functions"
 	"github.com/kubectl-kanister/kubectl-kanister/functions/spec"
@@ -77,6 +78,8 @@ func (f BackupDataAll) Exec(ctx context.Context, run *functions.Run, args map[st
 		return nil
 	})
 	if err != nil {
+		a.forget(ctx, run, info)
+
 		return nil, err
 	}
 
@@ -86,6 +89,25 @@ func (f BackupDataAll) Exec(ctx context.Context, run *functions.Run, args map[st
 	}
 
 	return map[string]any{"BackupAllInfo": string(text), "version": version}, nil
+}
+
+// forget removes the backups of the other pods when one pod's has failed or the run was cancelled: nobody would know their ids. A run
+// that is taken up again keeps them: the next attempt finds most of the data stored.
+func (a backupArgs) forget(ctx context.Context, run *functions.Run, made map[string]podBackup) {
+	if functions.Leaving(ctx) {
+		return
+	}
+
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+
+	for _, pod := range slices.Sorted(maps.Keys(made)) {
+		if _, err := DeleteSnapshots(ctx, run, DeleteRequest{
+			Prefix: podPrefix(a.Prefix, pod), EncryptionKey: a.EncryptionKey, InsecureTLS: a.InsecureTLS, BackupIDs: []string{made[pod].BackupID},
+		}); err != nil {
+			run.Journal.Warn(fmt.Sprintf("backup %s of pod %s stays in the location: %v", made[pod].BackupID, pod, err))
+		}
+	}
 }
 
 // Exec implements functions.Func.

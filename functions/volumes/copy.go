@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/kubectl-kanister/kubectl-kanister/functions"
 	"github.com/kubectl-kanister/kubectl-kanister/functions/data"
@@ -111,8 +112,8 @@ func copyOutputs(info BackupInfo, news []int64) (map[string]any, error) {
 	}, err
 }
 
-// forget removes what a failed copy has stored already; nobody would know its ids. A run that is taken up again keeps it: the
-// next attempt finds most of it stored.
+// forget removes what a failed or cancelled copy has stored already; nobody would know its ids. A run that is taken up again keeps it:
+// the next attempt finds most of it stored.
 func forget(ctx context.Context, run *functions.Run, info BackupInfo, key string) {
 	var ids []string
 
@@ -122,9 +123,12 @@ func forget(ctx context.Context, run *functions.Run, info BackupInfo, key string
 		}
 	}
 
-	if len(ids) == 0 || ctx.Err() != nil {
+	if len(ids) == 0 || functions.Leaving(ctx) {
 		return
 	}
+
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
 
 	if _, err := data.DeleteSnapshots(ctx, run, data.DeleteRequest{Prefix: info.Prefix, EncryptionKey: key, BackupIDs: ids}); err != nil {
 		run.Journal.Warn(fmt.Sprintf("backups %s of the failed copy stay in the location: %v", strings.Join(ids, ", "), err))

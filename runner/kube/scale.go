@@ -294,6 +294,10 @@ func (s *scaleState) missing() string {
 	}
 
 	want := int64(s.replicas)
+	// An autoscaler that takes a workload over on its way up has the say; nobody has who starts what is to be stopped.
+	if set := number("spec", "replicas"); want > 0 && set > 0 {
+		want = set
+	}
 
 	switch {
 	case number("spec", "replicas") != want:
