@@ -45,7 +45,7 @@ func moverRules() []Rule {
 
 func sidecarRules(podArg string) []Rule {
 	return with(moverRules(), []Rule{
-		{Resources: []string{"pods/exec"}, Verbs: []string{"create", "get"}, Where: InArg, NamespaceArg: "namespace", NamesArg: podArg, Why: "read data that lies on no volume, in the container itself"},
+		{Resources: []string{"pods/exec"}, Verbs: []string{"create", "get"}, Where: InArg, NamespaceArg: "namespace", NamesArg: podArg, Spare: true, Why: "read data that lies on no volume, in the container itself"},
 		{Resources: []string{"pods/ephemeralcontainers"}, Verbs: []string{"patch"}, Where: InArg, NamespaceArg: "namespace", NamesArg: podArg, Optional: true, Why: "read data on volumes that only the pod itself can mount"},
 	})
 }
