@@ -332,7 +332,7 @@ func TestFunctionKopiaServerOfARepositoryServer(t *testing.T) {
 		says []string
 	}{
 		"fingerprint": {w.serverManifest("fingerprint", other, kopiaUsers), []string{"fingerprint", "tls.crt"}},
-		"password":    {w.serverManifest("password", certificate, `{alpha.host: wrong}`), []string{"app@alpha.host", "user or password is wrong", "kopia server user list"}},
+		"password":    {w.serverManifest("password", certificate, `{alpha.host: another password}`), []string{"app@alpha.host", "user or password is wrong", "kopia server user list"}},
 		"user":        {w.serverManifest("user", certificate, `{stranger.host: password of alpha}`), []string{"app@stranger.host"}},
 	} {
 		r := w.Want(3, "backup", "deploy/app", "--blueprint", blueprint, "--repository-server", test.file)
