@@ -17,6 +17,6 @@ GOLANGCI_LINT_CACHE=$bin/../lint/$(sha256sum <<<"$root" | cut -c -12)
 export GOLANGCI_LINT_CACHE
 status=0
 for module in "$@"; do
-  (cd "$module" && "$lint" run --config "$root/.golangci.yml" ./...) || status=1
+  (cd "$module" && "$lint" run --allow-serial-runners --config "$root/.golangci.yml" ./...) || status=1
 done
 exit $status
