@@ -155,7 +155,9 @@ func examplePlan() *plan.Plan {
 			{Rule: rule("get", "storage.k8s.io", "storageclasses"), Optional: true},
 			grant("demo", rule("get", "apps", "deployments", "web")),
 			grant("demo", rule("get,update", "", "configmaps", "backup-web-7f3k2")),
+			grant("demo", rule("delete", "", "pods", "session-7f3k2")),
 		},
+		MadeUp: []string{"session-7f3k2"},
 	}
 }
 
@@ -180,6 +182,7 @@ func TestManifestSuffices(t *testing.T) {
 	next := examplePlan()
 	next.Input.Run = "backup-web-zzzzz"
 	next.Grants[2].Rule.ResourceNames = []string{next.Input.Run}
+	next.Grants[3].Rule.ResourceNames = []string{"session-zzzzz"} // a name that is made of the run's
 
 	for _, planned := range []*plan.Plan{p, next} {
 		result, err := access.Check(t.Context(), &cluster{rules: held}, access.Needs(planned))
