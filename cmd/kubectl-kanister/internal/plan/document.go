@@ -67,6 +67,8 @@ type documents struct {
 	params    *params.TemplateParams
 	function  string
 	phase     string
+	// account is the existing ServiceAccount that the run uses, if it does.
+	account string
 	// run names the run and its namespace; target is the target's namespace.
 	run, runNamespace, target string
 	warn                      func(format string, args ...any)
@@ -132,8 +134,12 @@ func (d documents) render(text string) (string, bool) {
 	return strings.TrimSpace(out), true
 }
 
-// unclear is said of what cannot be worked out.
+// unclear is said of what cannot be worked out, if permissions have to be.
 func (d documents) unclear(what string, err error) {
+	if d.account != "" {
+		return
+	}
+
 	d.warn("phase %q: which object %s names cannot be worked out before the run: %v; no permission is granted for it: "+
 		"grant what %s needs for it to a ServiceAccount of your own and use --service-account", d.phase, what, err, d.function)
 }
@@ -217,6 +223,10 @@ func (d documents) namespaces(resource document.Resource, own, fallback string) 
 		return []string{namespace}
 	}
 
+	if d.account != "" {
+		return []string{d.target}
+	}
+
 	d.warn("phase %q: the namespace of its %s is known only when the run reaches it; its permissions are for namespace %q only, use --service-account if that is not enough",
 		d.phase, resource, d.target)
 
@@ -279,7 +289,7 @@ func (b *builder) documents(ctx context.Context, function spec.Function, phase *
 	objects := map[string][]named{}
 
 	d := documents{
-		resources: b.request.Resources, params: b.request.Params, function: function.ID, phase: cmp.Or(phase.Name, deferName),
+		resources: b.request.Resources, params: b.request.Params, account: b.request.ServiceAccount, function: function.ID, phase: cmp.Or(phase.Name, deferName),
 		run: b.plan.Run(), runNamespace: b.request.Namespace, target: r.targetNamespace(), warn: b.warn,
 	}
 
