@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"strings"
 
 	"github.com/kubectl-kanister/kubectl-kanister/functions"
 	"github.com/kubectl-kanister/kubectl-kanister/functions/data"
@@ -145,12 +144,10 @@ func owner(ctx context.Context, options kopia.Options, backupID string) (string,
 // missing adds to an error about a backup that is not there where else it may be.
 func missing(err error) error {
 	if errors.Is(err, kopia.ErrNotFound) || errors.Is(err, kopia.ErrNoRepository) {
-		_, hint := location.Explain(err)
-
-		return data.Failure(&location.Error{
-			Op: "looking for the backup", Reason: location.NotFound, Err: err,
-			Hint: strings.TrimSuffix(hint, ".") + "; a backup that was made through a repository server is found with --repository-server",
-		})
+		return &record.Failure{
+			Reason: string(location.NotFound), Message: err.Error(),
+			Hint: "check the ID, backupArtifactPrefix and the profile; a backup that was made through a repository server is found with --repository-server",
+		}
 	}
 
 	return data.Failure(err)
