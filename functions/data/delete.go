@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/kubectl-kanister/kubectl-kanister/functions"
 	"github.com/kubectl-kanister/kubectl-kanister/functions/spec"
@@ -33,6 +35,9 @@ type deleteArgs struct {
 	ReclaimSpace  bool   `mapstructure:"reclaimSpace"`
 	EncryptionKey string `mapstructure:"encryptionKey"`
 	InsecureTLS   bool   `mapstructure:"insecureTLS"`
+	Namespace     string `mapstructure:"namespace"`
+	Image         string `mapstructure:"image"`
+	pods          `mapstructure:",squash"`
 }
 
 // Exec implements functions.Func.
@@ -78,7 +83,7 @@ func (f DeleteData) Exec(ctx context.Context, run *functions.Run, args map[strin
 		}
 	}
 
-	return deleteEach(ctx, run, order)
+	return a.each(ctx, run, order)
 }
 
 // Exec implements functions.Func.
@@ -102,15 +107,36 @@ func (f DeleteDataAll) Exec(ctx context.Context, run *functions.Run, args map[st
 		})
 	}
 
-	return deleteEach(ctx, run, order)
+	return a.each(ctx, run, order)
 }
 
-func deleteEach(ctx context.Context, run *functions.Run, order []*DeleteRequest) (map[string]any, error) {
-	var freed int64
+// each deletes from one repository after the other.
+func (a deleteArgs) each(ctx context.Context, run *functions.Run, order []*DeleteRequest) (map[string]any, error) {
+	var (
+		freed int64
+		// restic says in words what it has freed.
+		said []string
+	)
 
-	for _, r := range order {
+	for i, r := range order {
 		// A runner that died in the middle may have deleted some.
 		r.MissingOK = r.MissingOK || run.Attempt > 1
+
+		old, err := repository{r.Prefix, r.EncryptionKey, r.InsecureTLS, nil}.old(ctx, run, a.Image, a.Namespace, a.pods)
+		if err != nil {
+			return nil, err
+		}
+
+		if old != nil {
+			text, err := old.delete(ctx, *r, strconv.Itoa(i))
+			if err != nil {
+				return nil, err
+			}
+
+			said = append(said, text)
+
+			continue
+		}
 
 		n, err := DeleteSnapshots(ctx, run, *r)
 		if err != nil {
@@ -120,7 +146,11 @@ func deleteEach(ctx context.Context, run *functions.Run, order []*DeleteRequest)
 		freed += n
 	}
 
-	return map[string]any{"spaceFreed": human(freed)}, nil
+	if freed > 0 || len(said) == 0 {
+		said = append(said, human(freed))
+	}
+
+	return map[string]any{"spaceFreed": strings.Join(said, " + ")}, nil
 }
 
 // DeleteRequest asks to delete backups of one repository.

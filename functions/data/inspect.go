@@ -26,9 +26,17 @@ var (
 	_ = functions.Register(CheckRepository{spec.Must("CheckRepository")})
 )
 
+// oldArgs are about the pods for repositories of upstream's.
+type oldArgs struct {
+	Namespace string `mapstructure:"namespace"`
+	Image     string `mapstructure:"image"`
+	pods      `mapstructure:",squash"`
+}
+
 // Exec implements functions.Func.
 func (f BackupDataStats) Exec(ctx context.Context, run *functions.Run, args map[string]any) (map[string]any, error) {
 	var a struct {
+		oldArgs       `mapstructure:",squash"`
 		Prefix        string `mapstructure:"backupArtifactPrefix"`
 		BackupID      string `mapstructure:"backupID"`
 		Mode          string `mapstructure:"statsMode"`
@@ -52,14 +60,30 @@ func (f BackupDataStats) Exec(ctx context.Context, run *functions.Run, args map[
 		return nil, fmt.Errorf("reading argument %q: %q is none of %s", "statsMode", a.Mode, strings.Join(kopia.StatsModes, ", "))
 	}
 
+	at := repository{a.Prefix, a.EncryptionKey, a.InsecureTLS, nil}
+
+	old, err := at.old(ctx, run, a.Image, a.Namespace, a.pods)
+	if err != nil {
+		return nil, err
+	}
+
 	var s kopia.Stats
 
-	err := repository{a.Prefix, a.EncryptionKey, a.InsecureTLS, nil}.with(ctx, run, func(r *kopia.Repository) (err error) {
+	if old != nil {
+		figures, err := old.stats(ctx, a.BackupID, mode)
+		if err != nil {
+			return nil, err
+		}
+
+		s = kopia.Stats{Mode: mode, Count: figures.Files, Bytes: figures.Bytes}
+		if mode == kopia.RawData {
+			s.Count = figures.Blobs
+		}
+	} else if err := at.with(ctx, run, func(r *kopia.Repository) (err error) {
 		s, err = r.Stats(ctx, a.BackupID, mode)
 
 		return err
-	})
-	if err != nil {
+	}); err != nil {
 		return nil, err
 	}
 
@@ -69,6 +93,7 @@ func (f BackupDataStats) Exec(ctx context.Context, run *functions.Run, args map[
 // Exec implements functions.Func.
 func (f CheckRepository) Exec(ctx context.Context, run *functions.Run, args map[string]any) (map[string]any, error) {
 	var a struct {
+		oldArgs       `mapstructure:",squash"`
 		Prefix        string `mapstructure:"backupArtifactPrefix"`
 		EncryptionKey string `mapstructure:"encryptionKey"`
 		InsecureTLS   bool   `mapstructure:"insecureTLS"`
@@ -77,10 +102,21 @@ func (f CheckRepository) Exec(ctx context.Context, run *functions.Run, args map[
 		return nil, err
 	}
 
-	err := repository{a.Prefix, a.EncryptionKey, a.InsecureTLS, nil}.open(ctx, run)
+	at := repository{a.Prefix, a.EncryptionKey, a.InsecureTLS, nil}
 
-	wrong := location.ReasonOf(err) == location.WrongPassword
-	absent := errors.Is(err, kopia.ErrNoRepository) || errors.Is(err, kopia.ErrRestic)
+	old, err := at.old(ctx, run, a.Image, a.Namespace, a.pods)
+
+	switch {
+	case err != nil:
+		return nil, err
+	case old != nil:
+		_, err = old.do(ctx, old.Check(resticDir), nil)
+	default:
+		err = at.open(ctx, run)
+	}
+
+	wrong := location.ReasonOf(err) == location.WrongPassword || isReason(err, string(location.WrongPassword))
+	absent := errors.Is(err, kopia.ErrNoRepository)
 
 	if err != nil && !wrong && !absent {
 		return nil, failure(err)

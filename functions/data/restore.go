@@ -126,7 +126,7 @@ func (a restoreArgs) restore(ctx context.Context, run *functions.Run, index stri
 	return RestoreFiles(ctx, run, FilesRequest{
 		Namespace: a.Namespace, Pod: a.Pod, Volumes: a.Volumes, Prefix: a.Prefix, EncryptionKey: a.EncryptionKey, InsecureTLS: a.InsecureTLS,
 		BackupID: a.BackupID, BackupTag: a.BackupTag, RestorePath: a.RestorePath, BackupPath: a.BackupPath, DeleteExtra: a.DeleteExtra,
-		PodOverride: a.PodOverride, PodLabels: a.PodLabels, PodAnnotations: a.PodAnnotations, Index: index,
+		PodOverride: a.PodOverride, PodLabels: a.PodLabels, PodAnnotations: a.PodAnnotations, Index: index, ResticImage: a.Image,
 	})
 }
 
@@ -153,18 +153,26 @@ type FilesRequest struct {
 	PodLabels, PodAnnotations map[string]string
 	// Index tells several workers of one phase apart; required if there are several.
 	Index string
+	// ResticImage has the restic for a repository of upstream's; "": upstream's tools image.
+	ResticImage string
 }
 
 // RestoreFiles restores a backup. Several may run at once. What could not be set back (owners) is a warning in the journal.
 func RestoreFiles(ctx context.Context, run *functions.Run, a FilesRequest) error {
-	request, err := repository{a.Prefix, a.EncryptionKey, a.InsecureTLS, a.Server}.request(run)
+	at, own := repository{a.Prefix, a.EncryptionKey, a.InsecureTLS, a.Server}, pods{a.PodOverride, a.PodLabels, a.PodAnnotations}
+
+	old, err := at.old(ctx, run, a.ResticImage, a.Namespace, own)
 	if err != nil {
 		return err
 	}
 
-	w := &worker{
-		run: run, namespace: run.NamespaceOr(a.Namespace), pods: pods{a.PodOverride, a.PodLabels, a.PodAnnotations}, write: true, request: request,
+	w := &worker{run: run, namespace: run.NamespaceOr(a.Namespace), pods: own, write: true}
+	if old == nil {
+		if w.request, err = at.request(run); err != nil {
+			return err
+		}
 	}
+
 	w.indexed(a.Index)
 
 	var like *corev1.PodSpec
@@ -194,6 +202,10 @@ func RestoreFiles(ctx context.Context, run *functions.Run, a FilesRequest) error
 
 	if w.identity, err = whose(ctx, run, w.namespace, like, claims...); err != nil {
 		return err
+	}
+
+	if old != nil {
+		return old.restore(ctx, w, a)
 	}
 
 	w.request.Op, w.request.ID, w.request.Tag = mover.OpRestore, a.BackupID, a.BackupTag

@@ -5,16 +5,17 @@ const (
 
 	moverDoc = "The data moves in a worker pod made from the runner image, on the node where the volume is in use, as the user and groups of the pod that uses the volume (its securityContext). If those are not known from the pod's spec, the worker runs as root with only CHOWN, DAC_OVERRIDE and FOWNER, or, where PodSecurity forbids that, as a non-root user. Credentials reach it as a mounted Secret. Files that could not be read, changed while they were read, or could not be given back their owner are counted and named in a warning. If the runner is lost, its successor adopts the worker."
 
-	inRunnerDoc = "It runs in the runner itself: no pod is started, so `namespace`, `image`, `podOverride`, `podLabels` and `podAnnotations` change nothing."
+	inRunnerDoc = "It runs in the runner itself: no pod is started, so `namespace`, `image`, `podOverride`, `podLabels` and `podAnnotations` change nothing. " + resticDoc
+	resticDoc   = "A repository that upstream's functions have written with restic is recognised: a pod with the restic of `image` works on it, in `namespace`. Such a repository lies outside the profile's prefix, and its password is `encryptionKey`, else upstream's public constant."
 
-	differsDoc = "Different from upstream: kopia in place of restic (repositories of upstream's restic functions are recognised and refused); a wrong key is an error of its own and never makes a new repository; the profile's prefix counts."
+	differsDoc = "Different from upstream: kopia in place of restic (a prefix with a repository of upstream's restic functions takes no new backups); a wrong key is an error of its own and never makes a new repository; the profile's prefix counts."
 )
 
 var (
 	keyArg     = Arg{Name: "encryptionKey", Type: String, Default: "the profile's repository password; else upstream's public constant, with a warning", Doc: "Password of the repository."}
 	tlsArg     = Arg{Name: "insecureTLS", Type: Bool, Default: "false", Doc: "Do not verify the object store's certificate."}
 	unusedArgs = with([]Arg{
-		{Name: "image", Type: String, Doc: "Accepted for upstream's sake; nothing runs in it."},
+		{Name: "image", Type: String, Default: "upstream's kanister-tools", Doc: "Image with restic, for repositories of upstream's."},
 	}, podArgs())
 	moverImage = Arg{Name: "image", Type: String, Default: "the runner image", Doc: "Accepted for upstream's sake: the runner image moves the data."}
 )
@@ -54,11 +55,23 @@ const backupDoc = `No sidecar is needed. In this order: a container that runs th
 
 ` + moverDoc + "\n\n" + repositoryDoc + "\n\n" + differsDoc
 
+// resticRules are what a pod with restic needs, for repositories of upstream's. Who lacks them can work on those of our own.
+func resticRules(where Where, namespaceArg string) []Rule {
+	rules := podRules(namespaceArg)
+	for i := range rules {
+		rules[i].Where = where
+		rules[i].Optional, rules[i].Spare = true, true
+		rules[i].Why += " (for repositories of upstream's restic)"
+	}
+
+	return rules
+}
+
 const restoreDoc = `Files come back below ` + "`restorePath`" + ` at the path that they were backed up from: with the default ` + "`/`" + ` where they were. They replace files of the same name; other files stay, unless ` + "`deleteExtra`" + ` is set. Owners, modes, times, extended attributes, links and holes come back.
 
 A volume that can be used on one node only and is in use by a running pod elsewhere is refused, with the pod's name. One that is in use on the same node is a warning: scale the workload down first.
 
-` + moverDoc + "\n\n" + differsDoc
+` + moverDoc + "\n\n" + resticDoc + " Files that land on no volume are left out, `backupPath` needs restic 0.16, and `deleteExtra` is refused.\n\n" + differsDoc
 
 var dataFamily = []Function{
 	{
@@ -122,7 +135,7 @@ var dataFamily = []Function{
 		Doc:     restoreDoc,
 		Args: with([]Arg{
 			namespaceArg("Namespace of the volumes."),
-			{Name: "image", Type: String, Required: true, Doc: "Accepted for upstream's sake: the runner image moves the data."},
+			{Name: "image", Type: String, Required: true, Doc: "Image with restic, for repositories of upstream's; else the runner image moves the data."},
 			prefixArg("backupArtifactPrefix", "Where the repository lies in the location."),
 			{Name: "backupTag", Type: String, Doc: "Tag of the backup; the latest with this tag is taken."},
 			{Name: "backupIdentifier", Type: String, Aliases: []string{"backupID"}, Doc: "ID of the backup."},
@@ -167,7 +180,7 @@ var dataFamily = []Function{
 		Doc:     restoreDoc + "\n\nEvery pod must have a backup in `backupInfo`; nothing is restored if one has none.",
 		Args: with([]Arg{
 			namespaceArg("Namespace of the volumes."),
-			{Name: "image", Type: String, Required: true, Doc: "Accepted for upstream's sake: the runner image moves the data."},
+			{Name: "image", Type: String, Required: true, Doc: "Image with restic, for repositories of upstream's; else the runner image moves the data."},
 			prefixArg("backupArtifactPrefix", "Where the repositories lie in the location; the pod's name is appended."),
 			{Name: "backupInfo", Type: String, Required: true, Doc: "BackupAllInfo of BackupDataAll."},
 			{Name: "restorePath", Type: String, Default: "/", Doc: "Absolute path below which files are restored."},
@@ -221,7 +234,7 @@ var dataFamily = []Function{
 		Summary: "Delete backups of BackupData or CopyVolumeData.",
 		Doc:     inRunnerDoc + " With `reclaimSpace` the space of data that no backup uses is freed; data younger than a day stays until a later call, because a backup that runs meanwhile may be about to use it.\n\n" + differsDoc,
 		Args: with([]Arg{
-			namespaceArg("Accepted for upstream's sake."),
+			namespaceArg("Namespace of pods with restic."),
 			prefixArg("backupArtifactPrefix", "Where the repository lies in the location; or several, separated by spaces, one for each ID or tag."),
 			{Name: "backupID", Type: String, Aliases: []string{"backupIdentifier"}, Doc: "ID of the backup, or several, separated by spaces."},
 			{Name: "backupTag", Type: String, Doc: "Tag of the backup, or several, separated by spaces."},
@@ -231,7 +244,7 @@ var dataFamily = []Function{
 		OneOf:        [][]string{{"backupID", "backupTag"}},
 		Outputs:      []Output{{Name: "spaceFreed", Type: String, Doc: "What the repository shrank by, such as 1.234 MiB."}},
 		Effects:      []string{`delete backup {{with .backupID}}{{.}}{{end}}{{with .backupTag}}{{.}}{{end}} below {{.backupArtifactPrefix}}`},
-		NeedsProfile: true, Repeat: true,
+		NeedsProfile: true, Repeat: true, Rules: resticRules(InArg, "namespace"),
 		Example: `- func: DeleteData
   name: DeleteFromObjectStore
   args:
@@ -245,7 +258,7 @@ var dataFamily = []Function{
 		Summary: "Delete backups of BackupDataAll.",
 		Doc:     inRunnerDoc + " One repository after the other; those that are gone already are passed over.\n\n" + differsDoc,
 		Args: with([]Arg{
-			namespaceArg("Accepted for upstream's sake."),
+			namespaceArg("Namespace of pods with restic."),
 			prefixArg("backupArtifactPrefix", "Where the repositories lie in the location; the pod's name is appended."),
 			{Name: "backupInfo", Type: String, Required: true, Doc: "BackupAllInfo of BackupDataAll."},
 			{Name: "reclaimSpace", Type: Bool, Default: "false", Doc: "Free the space of data that no backup uses."},
@@ -253,7 +266,7 @@ var dataFamily = []Function{
 		}, unusedArgs),
 		Outputs:      []Output{{Name: "spaceFreed", Type: String, Doc: "What the repositories shrank by, such as 1.234 MiB."}},
 		Effects:      []string{`delete backups below {{.backupArtifactPrefix}}`},
-		NeedsProfile: true, Repeat: true,
+		NeedsProfile: true, Repeat: true, Rules: resticRules(InArg, "namespace"),
 		Example: `- func: DeleteDataAll
   name: DeleteFromObjectStore
   args:
@@ -268,7 +281,7 @@ var dataFamily = []Function{
 		Summary: "Measure a backup.",
 		Doc:     inRunnerDoc + "\n\n`statsMode` is `restore-size` (files and their bytes), `files-by-contents` (different files), `blobs-per-file` (chunks, before compression) or `raw-data` (chunks, as they are stored).\n\n" + differsDoc,
 		Args: with([]Arg{
-			namespaceArg("Accepted for upstream's sake."),
+			namespaceArg("Namespace of pods with restic."),
 			prefixArg("backupArtifactPrefix", "Where the repository lies in the location."),
 			{Name: "backupID", Type: String, Required: true, Doc: "ID of the backup."},
 			{Name: "statsMode", Type: String, Aliases: []string{"mode"}, Default: "restore-size", Values: []string{"restore-size", "raw-data", "blobs-per-file", "files-by-contents"}, Doc: "What is counted."},
@@ -280,7 +293,7 @@ var dataFamily = []Function{
 			{Name: "size", Type: String, Doc: "Their size, such as 1.234 MiB."},
 			versionOutput,
 		},
-		NeedsProfile: true, Repeat: true,
+		NeedsProfile: true, Repeat: true, Rules: resticRules(InArg, "namespace"),
 		Example: `- func: BackupDataStats
   name: BackupStats
   args:
@@ -303,7 +316,7 @@ var dataFamily = []Function{
 			{Name: "repoUnavailable", Type: String, Doc: "`true` if there is no repository."},
 			versionOutput,
 		},
-		NeedsProfile: true, Repeat: true,
+		NeedsProfile: true, Repeat: true, Rules: resticRules(InRun, ""),
 		Example: `- func: CheckRepository
   name: CheckRepo
   args:

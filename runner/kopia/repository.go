@@ -35,7 +35,7 @@ var (
 	// ErrNoRepository: nothing was ever backed up to this prefix.
 	ErrNoRepository = errors.New("there is no repository at this prefix")
 	// ErrRestic: the prefix holds a repository of upstream's restic functions.
-	ErrRestic = errors.New("there is a restic repository, written by upstream Kanister, at this prefix; reading those is not supported yet")
+	ErrRestic = errors.New("there is a restic repository, written by upstream Kanister, at this prefix")
 	// ErrNotFound: no snapshot has this ID or tag.
 	ErrNotFound = errors.New("no such snapshot in the repository")
 )
@@ -355,7 +355,7 @@ func (r *Repository) fail(doing string, err error) error {
 	case errors.Is(err, ErrNoRepository), errors.Is(err, ErrNotFound):
 		reason, hint = location.NotFound, "check backupArtifactPrefix and the profile's bucket and prefix"
 	case errors.Is(err, ErrRestic):
-		reason, hint = location.BadProfile, "restore it with upstream's kanister-tools image, or choose another backupArtifactPrefix"
+		reason, hint = location.BadProfile, "RestoreData, DeleteData and BackupDataStats work on it; for new backups choose another backupArtifactPrefix"
 	case errors.Is(err, blob.ErrBlobNotFound):
 		reason, hint = location.Corrupt, "the repository misses one of its objects: run CheckRepository, and see who deletes from the bucket (lifecycle rules?)"
 	}
