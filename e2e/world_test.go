@@ -43,6 +43,7 @@ type World struct {
 	Config    *rest.Config
 	// audit is how long the API server's audit log was when the test began.
 	audit int64
+	ears  *eavesdropper // hears what the plugin says
 }
 
 // Result of a command.
