@@ -53,8 +53,8 @@ var rdsFamily = []Function{
 			{Name: "allocatedStorage", Type: String, Doc: "Allocated storage, as `<n>GiB`; `0GiB` for Aurora."},
 			{Name: "dbSubnetGroup", Type: String, Doc: "DB subnet group of the instance."},
 		},
-		Effects: []string{`take a snapshot of the RDS database {{.instanceID}}`},
-		Repeat:  true,
+		Effects:    []string{`take a snapshot of the RDS database {{.instanceID}}`},
+		ProfileFor: []string{"!credentialsSource"}, Repeat: true,
 		Example: `- func: CreateRDSSnapshot
   name: createSnapshot
   args:
@@ -139,7 +139,7 @@ Different from upstream: ` + "`endpoint`" + ` is given in both cases, an error w
 			`{{if .snapshotID}}delete the RDS database {{.instanceID}} and make it again from snapshot {{.snapshotID}}{{else}}restore databases of {{.instanceID}} from the dump {{.backupID}}{{end}}`,
 		},
 		Rules:            rdsPodRules("backupID"),
-		NeedsRunnerImage: true, Repeat: true,
+		NeedsRunnerImage: true, ProfileFor: []string{"!credentialsSource", "backupID"}, Repeat: true,
 		Example: `- func: RestoreRDSSnapshot
   name: restoreSnapshots
   objects:
@@ -169,8 +169,8 @@ Different from upstream: ` + "`endpoint`" + ` is given in both cases, an error w
 			{Name: "snapshotID", Type: String, Required: true, Doc: "Identifier of the snapshot."},
 			rdsEngine, rdsTimeout,
 		}, rdsAccess),
-		Effects: []string{`delete the RDS snapshot {{.snapshotID}}`},
-		Repeat:  true,
+		Effects:    []string{`delete the RDS snapshot {{.snapshotID}}`},
+		ProfileFor: []string{"!credentialsSource"}, Repeat: true,
 		Example: `- func: DeleteRDSSnapshot
   name: deleteSnapshot
   args:

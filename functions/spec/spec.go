@@ -2,7 +2,10 @@
 // explain, the generated Role and the reference page all read it; it links nothing heavy, so that the plugin can.
 package spec
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Type of an argument or output, as the functions reference writes it.
 type Type string
@@ -38,6 +41,8 @@ type Function struct {
 	NeedsRunnerImage bool
 	// NeedsServer: a repository server must be given, or a profile in its place.
 	NeedsServer bool
+	// ProfileFor are arguments of which any one, given, makes a profile necessary; "!arg": if it is not given.
+	ProfileFor []string
 	// Repeat: may be started again from the beginning after a crash.
 	Repeat bool
 	// Raw: arguments are not rendered before the function sees them.
@@ -141,6 +146,16 @@ func (f Function) Arguments() []string {
 	}
 
 	return names
+}
+
+// WantsProfile tells whether a call with these arguments cannot do without a profile.
+func (f Function) WantsProfile(args map[string]any) bool {
+	return f.NeedsProfile || slices.ContainsFunc(f.ProfileFor, func(name string) bool {
+		absent, ok := strings.CutPrefix(name, "!")
+		_, given := args[absent]
+
+		return given != ok
+	})
 }
 
 // Arg finds an argument by its name or by an alias.

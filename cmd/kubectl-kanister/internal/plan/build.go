@@ -94,7 +94,7 @@ func NeedsProfile(action *blueprint.Action, server bool) bool {
 	}
 
 	for i := range phases {
-		if function, known := spec.Lookup(phases[i].Func); known && (function.NeedsProfile || function.NeedsServer && !server) {
+		if function, known := spec.Lookup(phases[i].Func); known && (function.WantsProfile(phases[i].Args) || function.NeedsServer && !server) {
 			return true
 		}
 

@@ -132,6 +132,14 @@ func effects(b *strings.Builder, f spec.Function) {
 		needs = append(needs, "It needs a profile.")
 	}
 
+	for _, name := range f.ProfileFor {
+		if absent, ok := strings.CutPrefix(name, "!"); ok {
+			needs = append(needs, "Without "+absent+" it needs a profile.")
+		} else {
+			needs = append(needs, "With "+name+" it needs a profile.")
+		}
+	}
+
 	if f.NeedsServer {
 		needs = append(needs, "It needs a repository server (--repository-server), or a profile in its place.")
 	}
