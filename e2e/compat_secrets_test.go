@@ -137,7 +137,7 @@ func (w *World) carelessCommand() {
 `)
 
 	r := w.Want(3, "run", "test", "sts/shop-postgresql", "--blueprint", file, "-o", "json")
-	if rec := w.Finished(r); rec.Error == nil || rec.Error.Exit == nil || int(*rec.Error.Exit) != len(oddPassword) || len(rec.Error.LastLogs) == 0 {
+	if rec := w.Finished(r); rec.Error == nil || rec.Error.Exit == nil || *rec.Error.Exit != len(oddPassword) || len(rec.Error.LastLogs) == 0 {
 		w.Errorf("the command had another password, or its last words are missing: %+v", rec.Error)
 	}
 }

@@ -179,7 +179,7 @@ func planLine(action string, p *plan.Plan) string {
 		line += "; known in the run: " + strings.Join(later, " ")
 	}
 
-	return fmt.Sprintf("%s; %d permissions", line, len(p.Grants))
+	return line
 }
 
 // upstreamRequest makes up the target that an action asks for, with all that the blueprint's README makes its user set.
