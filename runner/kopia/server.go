@@ -102,18 +102,15 @@ func fingerprint(der []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// probeLimit bounds one attempt to reach a server.
-const probeLimit = 10 * time.Second
-
 // probe reaches the server and compares its certificate; it does not log in. kopia's own client would say neither which of the
-// two was wrong, nor so within a bound.
-func (s *Server) probe(ctx context.Context) error {
+// two was wrong, nor so within a bound (limit).
+func (s *Server) probe(ctx context.Context, limit time.Duration) error {
 	u, err := url.Parse(s.URL)
 	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.Port() == "" {
 		return &location.Error{Reason: location.BadProfile, Hint: "write it as https://HOST:PORT", Err: fmt.Errorf("the address %q is no server's", s.URL)}
 	}
 
-	ctx, cancel := context.WithTimeout(ctx, probeLimit)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 
 	dialer := &tls.Dialer{Config: &tls.Config{
@@ -148,7 +145,7 @@ func openServer(ctx context.Context, options Options) (*Repository, error) {
 	s := options.Server
 	r := &Repository{options: options, place: s.URL, sync: func() error { return nil }}
 
-	if err := s.probe(ctx); err != nil {
+	if err := s.probe(ctx, options.bounds().answer); err != nil {
 		return nil, r.fail("opening", err)
 	}
 
@@ -192,7 +189,7 @@ func (r *Repository) login(ctx context.Context) (repo.Repository, error) {
 		ended <- result{rep, err}
 	}()
 
-	limit := time.NewTimer(r.options.bounds().silent)
+	limit := time.NewTimer(r.options.bounds().login)
 	defer limit.Stop()
 
 	select {
@@ -201,7 +198,7 @@ func (r *Repository) login(ctx context.Context) (repo.Repository, error) {
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	case <-limit.C:
-		return nil, silent(r.options.bounds().silent)
+		return nil, silent(r.options.bounds().login)
 	}
 }
 

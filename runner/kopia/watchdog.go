@@ -11,8 +11,10 @@ import (
 // bounds say how long a server may be away. kopia's client knows no bound: a stream whose server hangs is waited for until the
 // network gives it up, a quarter of an hour later or never.
 type bounds struct {
-	// probe is the interval at which the server is tried; gone is for how long it may not answer.
-	probe, gone time.Duration
+	// probe is the interval at which the server is tried, answer what it gets to do so; gone is for how long it may not answer.
+	probe, answer, gone time.Duration
+	// login is what the server gets to let a user in.
+	login time.Duration
 	// silent is for how long nothing may move although the server answers.
 	silent time.Duration
 	// grace is what an operation that was given up gets to end.
@@ -24,7 +26,7 @@ func (o Options) bounds() bounds {
 		return *o.hurry
 	}
 
-	return bounds{probe: 10 * time.Second, gone: time.Minute, silent: 10 * time.Minute, grace: 10 * time.Second}
+	return bounds{probe: 10 * time.Second, answer: 10 * time.Second, gone: time.Minute, login: 2 * time.Minute, silent: 10 * time.Minute, grace: 10 * time.Second}
 }
 
 func silent(limit time.Duration) error {
@@ -80,6 +82,10 @@ func watch[T any](ctx context.Context, r *Repository, pulse func() int64, do fun
 	for _, last := range []bool{false, true} {
 		select {
 		case ended := <-done:
+			if ended.err != nil { // an echo of the complaint
+				ended.err = complaint
+			}
+
 			return ended.value, ended.err
 		case <-time.After(limits.grace):
 			if !last {
@@ -102,7 +108,7 @@ type guard struct {
 
 // look tries the server, and returns why to give it up, or nil.
 func (g *guard) look(ctx context.Context, limits bounds, count int64) error {
-	err := g.r.options.Server.probe(ctx)
+	err := g.r.options.Server.probe(ctx, limits.answer)
 
 	now := g.r.rep.Time()
 	if err == nil {
