@@ -108,7 +108,10 @@ func (o *old) do(ctx context.Context, command []string, w *worker, index ...stri
 
 	err = o.explain(err, sink.all)
 
-	return sink.all, w.free(ctx, err != nil && w.ran(ctx, pod) && !isReason(err, ReasonNoRestic), err)
+	// It says these before it touches a volume.
+	untouched := isReason(err, ReasonNoRestic) || isReason(err, string(location.WrongPassword)) || isReason(err, string(location.NotFound))
+
+	return sink.all, w.free(ctx, err != nil && !untouched && w.ran(ctx, pod), err)
 }
 
 func (o *old) options(ctx context.Context, w *worker, command, index []string) (kube.PodOptions, error) {
@@ -324,7 +327,7 @@ func (l *lines) line(line string) {
 		l.all = append(l.all, line)
 	}
 
-	if !strings.HasPrefix(line, "[{") && !strings.HasPrefix(line, "{") && strings.TrimSpace(line) != "" {
+	if !strings.HasPrefix(line, "[{") && line != "[]" && !strings.HasPrefix(line, "{") && strings.TrimSpace(line) != "" {
 		l.log(line)
 	}
 }
