@@ -26,8 +26,8 @@ type cycle struct {
 	Blueprint string
 	// Target of backup and restore: sts/db.
 	Target string
-	// Args for every action, Backup for the first only.
-	Args, Backup []string
+	// Args for every action.
+	Args []string
 	// Read is all that must come back.
 	Read func() string
 	// Change destroys some of it and alters the rest.
@@ -36,8 +36,7 @@ type cycle struct {
 	Restore func(backup record.Record)
 	// After brings the application back after a restore.
 	After func()
-	// Delete is the target of the action delete; "": what the record asks for. NoDelete: there is no such action.
-	Delete   string
+	// NoDelete: there is no such action.
 	NoDelete bool
 	// Gone checks that nothing of the backup is left.
 	Gone func()
@@ -70,7 +69,7 @@ func (w *World) Cycle(c cycle) {
 		w.Fatal("there is nothing to back up: the test proves nothing")
 	}
 
-	backup := act("backup", slices.Concat([]string{c.Target, "--blueprint", file}, c.Backup)...)
+	backup := act("backup", c.Target, "--blueprint", file)
 	w.sameBlueprint(file, backup.Run)
 	c.Change()
 
@@ -93,12 +92,7 @@ func (w *World) Cycle(c cycle) {
 	}
 
 	if !c.NoDelete {
-		args := []string{"--from", backup.Run}
-		if c.Delete != "" {
-			args = append(args, c.Delete)
-		}
-
-		act("delete", args...)
+		act("delete", "--from", backup.Run)
 
 		if c.Gone != nil {
 			c.Gone()
@@ -121,7 +115,18 @@ func (w *World) sameBlueprint(file, run string) {
 		w.Fatal(err)
 	}
 
-	var want, got struct{ Actions map[string]any }
+	// What every phase is told.
+	type phase struct {
+		Name, Func string
+		Args       map[string]any
+	}
+
+	var want, got struct {
+		Actions map[string]struct {
+			Phases     []phase
+			DeferPhase *phase
+		}
+	}
 
 	kept := w.Kubectl("get", "configmap", run, "-o", "jsonpath={.data.blueprint}")
 	if err := yaml.Unmarshal(data, &want); err != nil {
@@ -132,8 +137,8 @@ func (w *World) sameBlueprint(file, run string) {
 		w.Fatal(err)
 	}
 
-	if len(got.Actions) != len(want.Actions) {
-		w.Errorf("run %s kept %d actions of %s, want %d", run, len(got.Actions), file, len(want.Actions))
+	if diff := cmp.Diff(want, got); diff != "" {
+		w.Errorf("run %s did not work with upstream's blueprint (-upstream +run):\n%s", run, diff)
 	}
 }
 
