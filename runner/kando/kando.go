@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 )
@@ -21,8 +22,14 @@ type Streams struct {
 // ExitError is the exit code of every error, as upstream's (COMPAT §0.10).
 const ExitError = 69
 
+// collectAt is the growth of the heap, in percent, at which garbage is collected. kando runs inside the memory limit of a database's
+// container: Go's 100 would hold twice the buffers of an upload.
+const collectAt = 20
+
 // Main is kando: args are those after its name. It returns the exit code.
 func Main(ctx context.Context, args []string, streams Streams, version string) int {
+	debug.SetGCPercent(collectAt)
+
 	cmd := NewCmdKando(streams, version)
 	cmd.SetArgs(args)
 

@@ -169,7 +169,11 @@ func TestLocation(t *testing.T) {
 
 		ok(run(t, nil, "location", "delete", "-p", profile, "-s", "a/1"))
 		ok(run(t, nil, "location", "delete", "-p", profile, "-s", "b/1/"))
-		ok(run(t, nil, "location", "delete", "-p", profile, "-s", "never/was"))
+
+		never := run(t, nil, "location", "delete", "-p", profile, "-s", "never/was")
+		if never.code != 0 || never.out != "" || !strings.Contains(never.err, "nothing deleted: s3://bucket-1/some/prefix/never/was does not exist") {
+			t.Errorf("delete of nothing: %+v", never)
+		}
 
 		var left []string
 

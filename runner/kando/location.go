@@ -220,7 +220,7 @@ func newCmdDelete(streams Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete",
 		Short: "Delete the object PATH and everything below it",
-		Long: "Delete the object PATH and everything below PATH/. An object that does not exist is no error.\n\n" +
+		Long: "Delete the object PATH and everything below PATH/. Where there is nothing, it says so and succeeds.\n\n" +
 			"Upstream deletes every object whose key begins with PATH, a/10 with a/1, and the whole bucket for an empty one. This does not.",
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.delete(cmd.Context()) },
@@ -244,6 +244,13 @@ func (o *locationOptions) delete(ctx context.Context) error {
 	defer store.Close() // Delete has returned
 
 	key = location.Clean(key)
+
+	_, err = store.Stat(ctx, key)
+	if err != nil && !errors.Is(err, location.ErrNotFound) {
+		return fmt.Errorf("deleting %s: %w", store.URL(key), err)
+	}
+
+	found := err == nil
 	if err := store.Delete(ctx, key); err != nil {
 		return fmt.Errorf("deleting %s: %w", store.URL(key), err)
 	}
@@ -262,6 +269,13 @@ func (o *locationOptions) delete(ctx context.Context) error {
 	for _, k := range below {
 		if err := store.Delete(ctx, k); err != nil {
 			return fmt.Errorf("deleting %s: %w", store.URL(k), err)
+		}
+	}
+
+	if !found && len(below) == 0 {
+		// No error, as upstream's; but a mistyped path must not look like a deleted backup.
+		if _, err := fmt.Fprintf(o.ErrOut, "kando: nothing deleted: %s does not exist\n", store.URL(key)); err != nil {
+			return fmt.Errorf("saying that nothing was deleted: %w", err)
 		}
 	}
 

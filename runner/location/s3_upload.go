@@ -18,29 +18,33 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// S3 allows 10 000 parts per object and the length of a stream is unknown, so parts grow as the stream does. Parts of the first
-// 62.5 GiB are equal, which stores that insist on equal parts accept. Together: 812 GiB.
+// S3 allows 10 000 parts of at most 5 GiB per object and the length of a stream is unknown, so parts grow as the stream does. Parts
+// of the first 62.5 GiB are equal, which stores that insist on equal parts accept. Together they hold 5 TiB, S3's largest object.
+// A part is held in memory, so that it can be sent again: a stream of up to 62.5 GiB takes uploadBudget, one of up to 250 GiB
+// 128 MiB, a longer one 1120 MiB.
 const (
 	maxParts      = 10000
 	abortPatience = 30 * time.Second
-	// uploadBudget bounds the memory of parts in flight.
-	uploadBudget = 64 << 20
+	// uploadBudget bounds the memory of parts being read and in flight; a larger part goes alone.
+	uploadBudget = 32 << 20
+	// firstRead is what a stream gets before it is known to be longer.
+	firstRead = 64 << 10
 )
 
 func partSize(number int32) int64 {
 	switch {
 	case number <= 4000:
 		return 16 << 20
-	case number <= 8000:
-		return 64 << 20
+	case number <= 5500:
+		return 128 << 20
 	default:
-		return 256 << 20
+		return 1120 << 20
 	}
 }
 
 // upload puts small streams in one request and larger ones in parts.
 func (s *s3Store) upload(ctx context.Context, key string, r io.Reader) (int64, error) {
-	first, err := readPart(r, partSize(1))
+	first, err := readFirst(r, partSize(1))
 	if err != nil {
 		return int64(len(first)), err
 	}
@@ -80,6 +84,7 @@ type multipart struct {
 
 	mu    sync.Mutex
 	parts []types.CompletedPart
+	free  [][]byte // buffers of parts that are stored: garbage of this size would double the memory
 }
 
 func (m *multipart) run(ctx context.Context, first []byte, r io.Reader) (int64, error) {
@@ -106,32 +111,72 @@ func (m *multipart) run(ctx context.Context, first []byte, r io.Reader) (int64, 
 }
 
 func (m *multipart) send(ctx context.Context, group *errgroup.Group, part []byte, r io.Reader, total *int64) error {
+	weight := partWeight(1)
+	if err := m.slots.Acquire(ctx, weight); err != nil {
+		return err
+	}
+
 	for number := int32(1); len(part) > 0; number++ {
 		if number > maxParts {
+			m.slots.Release(weight)
+
 			return fmt.Errorf("the stream is longer than %d GiB, the largest object that this upload can make", *total>>30)
 		}
 
-		weight := min(int64(cap(part)), uploadBudget)
-		if err := m.slots.Acquire(ctx, weight); err != nil {
-			return err
-		}
-
 		*total += int64(len(part))
-		content := part
+		content, held := part, weight
 
 		group.Go(func() error {
-			defer m.slots.Release(weight)
+			defer m.slots.Release(held)
+			defer m.reuse(content)
 
 			return m.putPart(ctx, number, content)
 		})
 
+		// Before reading: what is being read counts too.
+		weight = partWeight(number + 1)
+		if err := m.slots.Acquire(ctx, weight); err != nil {
+			return err
+		}
+
 		var err error
-		if part, err = readPart(r, partSize(number+1)); err != nil {
+		if part, err = readPart(r, m.buffer(partSize(number+1))); err != nil {
+			m.slots.Release(weight)
+
 			return err
 		}
 	}
 
+	m.slots.Release(weight)
+
 	return nil
+}
+
+func partWeight(number int32) int64 { return min(partSize(number), uploadBudget) }
+
+// buffer is one of size, used before if there is one.
+func (m *multipart) buffer(size int64) []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+
+	for i, b := range m.free {
+		if int64(cap(b)) == size {
+			m.free = slices.Delete(m.free, i, i+1)
+
+			return b[:size]
+		}
+	}
+
+	m.free = nil // parts have grown
+
+	return make([]byte, size)
+}
+
+func (m *multipart) reuse(buffer []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+
+	m.free = append(m.free, buffer)
 }
 
 func (m *multipart) putPart(ctx context.Context, number int32, content []byte) error {
@@ -154,11 +199,39 @@ func (m *multipart) putPart(ctx context.Context, number int32, content []byte) e
 	return nil
 }
 
-// readPart reads up to size bytes; a short part is the last one. The buffer grows with the data, so that small streams stay small.
-func readPart(r io.Reader, size int64) ([]byte, error) {
-	var b bytes.Buffer
+// readPart fills the buffer as far as the stream goes; a short part is the last one. Not io.ReadFull: it says io.ErrUnexpectedEOF
+// at the end of a stream, which is also what a source says that broke off, and half a stream must never become an object.
+func readPart(r io.Reader, buffer []byte) ([]byte, error) {
+	for n := 0; ; {
+		if n == len(buffer) {
+			return buffer, nil
+		}
 
-	_, err := io.Copy(&b, io.LimitReader(r, size))
+		read, err := r.Read(buffer[n:])
+		n += read
 
-	return b.Bytes(), err
+		switch {
+		case errors.Is(err, io.EOF):
+			return buffer[:n], nil
+		case err != nil:
+			return buffer[:n], err
+		}
+	}
+}
+
+// readFirst is readPart with a buffer that grows up to size with the data, so that small streams stay small. It grows by large steps,
+// for outgrown buffers stay resident for a while.
+func readFirst(r io.Reader, size int64) ([]byte, error) {
+	part := make([]byte, 0, firstRead)
+
+	for {
+		read, err := readPart(r, part[len(part):cap(part)])
+		part = part[:len(part)+len(read)]
+
+		if err != nil || len(part) < cap(part) || int64(cap(part)) >= size {
+			return part, err
+		}
+
+		part = append(make([]byte, 0, min(size, 16*int64(cap(part)))), part...)
+	}
 }
