@@ -169,12 +169,7 @@ func Locate(ctx context.Context, profile *params.Profile, artifact, password, di
 
 // aws sets the keys. Those of a role are good for an hour, as upstream's.
 func (r *Repository) aws(ctx context.Context, profile *params.Profile, env map[string]string) error {
-	client, err := location.HTTPClient(profile)
-	if err != nil {
-		return err
-	}
-
-	config, err := location.AWSConfig(ctx, profile, profile.Location.Region, client)
+	config, err := location.AWSConfig(ctx, profile, profile.Location.Region, nil)
 	if err != nil {
 		return err
 	}

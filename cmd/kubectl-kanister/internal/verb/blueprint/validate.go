@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
@@ -49,6 +50,11 @@ EXIT STATUS
   # Before it is stored in the cluster
   kustomize build . | kubectl kanister validate -f -`,
 		RunE: func(_ *cobra.Command, args []string) error {
+			// kanctl's words: validate blueprint -f FILE. Which kind it is the file says.
+			if len(o.Files) > 0 && len(args) > 0 && slices.Contains([]string{"blueprint", "profile"}, args[0]) {
+				args = args[1:]
+			}
+
 			o.Files = append(o.Files, args...)
 
 			if err := o.Validate(); err != nil {

@@ -42,7 +42,7 @@ type createOptions struct {
 }
 
 func (o *createOptions) addFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&o.Prefix, "prefix", o.Prefix, "Path in the location below which everything is kept")
+	fs.StringVarP(&o.Prefix, "prefix", "p", o.Prefix, "Path in the location below which everything is kept")
 	fs.BoolVar(&o.Default, "default", false, "Make it the namespace's default; the first profile becomes that anyway")
 	fs.StringVar(&o.PasswordFile, "repository-password-file", "", "File with the password that encrypts the data, - for standard input; one is generated otherwise")
 	fs.BoolVar(&o.DryRun, "dry-run", false, "Print the Secret as YAML, with what is secret in it, and create nothing")
