@@ -107,9 +107,9 @@ func (w *wire) die() {
 // TestServerHangs: no call outlives a server that is silent, in whatever it does then.
 func TestServerHangs(t *testing.T) {
 	for name, test := range map[string]struct {
-		break_ func(*wire)
-		text   string
-		do     func(*testing.T, *kopia.Repository) error
+		harm func(*wire)
+		text string
+		do   func(*testing.T, *kopia.Repository) error
 	}{
 		"gone in a backup":      {(*wire).die, "has not answered for", snapshotOf},
 		"hanging in a backup":   {(*wire).freeze, "nothing has moved for", snapshotOf},
@@ -129,7 +129,7 @@ func TestServerHangs(t *testing.T) {
 				t.Fatal(err)
 			}
 
-			test.break_(w)
+			test.harm(w)
 
 			began := time.Now()
 			err = test.do(t, r)
