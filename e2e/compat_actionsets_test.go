@@ -368,7 +368,9 @@ spec:
     - {name: %s, blueprint: words, object: {kind: deployment, name: app}}
 `, first, second))
 	}
-	count := func() int { return len(strings.Fields(w.Kubectl("get", "configmaps", "-l", record.LabelRecord+"=true", "-o", "name"))) }
+	count := func() int {
+		return len(strings.Fields(w.Kubectl("get", "configmaps", "-l", record.LabelRecord+"=true", "-o", "name")))
+	}
 
 	w.Contains(w.Want(3, "run", "-f", two("fail", "look")).Stderr, "were not started", "2 (look deployment/app)")
 
