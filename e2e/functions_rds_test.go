@@ -296,6 +296,16 @@ apiVersion: v1
 kind: ConfigMap
 metadata: {name: dbconfig}
 data: {postgres.instanceid: shop, postgres.secret: db, postgres.databases: ""}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: badconfig}
+data: {postgres.instanceid: shop, postgres.secret: bad, postgres.databases: ""}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: bad}
+stringData: {username: boss, password: not-the-password}
 `)
 
 	access := "credentialsSource: secret\n        credentialsSecret: aws\n        endpoint: " + r.endpoint()
@@ -303,7 +313,7 @@ data: {postgres.instanceid: shop, postgres.secret: db, postgres.databases: ""}
 	with := []string{"ns/" + w.Namespace, "--config-map", "dbconfig=dbconfig", "--secret", "aws=aws-keys", "-o", "json"}
 
 	r.fill("shop")
-	before := r.rows("shop")
+	before, orders := r.rows("shop"), r.orders("shop")
 
 	backup := w.Finished(w.Want(0, append([]string{"backup", "--blueprint", file}, with...)...))
 	r.nothingTemporary()
@@ -320,7 +330,7 @@ data: {postgres.instanceid: shop, postgres.secret: db, postgres.databases: ""}
 
 	r.spoil("shop")
 
-	if r.rows2("shop") == before {
+	if r.orders("shop") == orders {
 		t.Fatal("the test changes nothing")
 	}
 
@@ -335,10 +345,22 @@ data: {postgres.instanceid: shop, postgres.secret: db, postgres.databases: ""}
 	if state := r.state("snapshot", info["snapshotID"]); state != "" {
 		t.Errorf("the snapshot is %s", state)
 	}
+
+	// The undo list of a failed run deletes the temporary instance.
+	with[2] = "dbconfig=badconfig"
+	failed := w.Finished(w.Want(3, append([]string{"backup", "--blueprint", file}, with...)...))
+	w.Contains(pretty(failed.Error), "WrongPassword", "exportSnapshot")
+	r.nothingTemporary()
+
+	if len(failed.Undo) != 1 || !failed.Undo[0].Done {
+		t.Errorf("undo list %s", pretty(failed.Undo))
+	}
 }
 
-// rows2 is what rows sees after spoil.
-func (r rds) rows2(id string) string {
+// orders can be read after spoil, too.
+func (r rds) orders(id string) string {
+	r.Helper()
+
 	return r.sql(id, "shop", `SELECT count(*), md5(string_agg(o::text, '|' ORDER BY id)) FROM orders o`)
 }
 

@@ -126,7 +126,7 @@ func (w *work) at(change func(*Progress)) {
 	before := w.now.Database
 	change(&w.now)
 
-	if now := time.Now(); w.now.Database != before || now.Sub(w.shown) >= Interval { //nolint:forbidigo // for the eye, decides nothing
+	if now := time.Now(); w.now.Database != before || now.Sub(w.shown) >= Interval { // for the eye, decides nothing
 		w.shown = now
 		p := w.now
 		w.emit(Event{Progress: &p})
