@@ -7,7 +7,7 @@ import (
 )
 
 // namespaceField is .Namespace itself, not a member of that name of something else, as in .StatefulSet.Namespace.
-var namespaceField = regexp.MustCompile(`(?:^|[^\w)\]])\.Namespace\b`)
+var namespaceField = regexp.MustCompile(`(?:^|[^\w)\]}])\.Namespace\b`)
 
 // ReadsNamespace tells whether a template of the action reads .Namespace, which only a namespace as the target sets.
 func ReadsNamespace(action *blueprint.Action) bool {
