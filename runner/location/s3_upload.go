@@ -19,14 +19,14 @@ import (
 )
 
 // S3 allows 10 000 parts of at most 5 GiB per object and the length of a stream is unknown, so parts grow as the stream does. Parts
-// of the first 62.5 GiB are equal, which stores that insist on equal parts accept. Together they hold 5 TiB, S3's largest object.
-// A part is held in memory, so that it can be sent again: a stream of up to 62.5 GiB takes uploadBudget, one of up to 250 GiB
+// of the first 31 GiB are equal, which stores that insist on equal parts accept. Together they hold 5 TiB, S3's largest object.
+// A part is held in memory, so that it can be sent again: a stream of up to 31 GiB takes uploadBudget, one of up to 218 GiB
 // 128 MiB, a longer one 1120 MiB.
 const (
 	maxParts      = 10000
 	abortPatience = 30 * time.Second
 	// uploadBudget bounds the memory of parts being read and in flight; a larger part goes alone.
-	uploadBudget = 32 << 20
+	uploadBudget = 16 << 20
 	// firstRead is what a stream gets before it is known to be longer.
 	firstRead = 64 << 10
 )
@@ -34,7 +34,7 @@ const (
 func partSize(number int32) int64 {
 	switch {
 	case number <= 4000:
-		return 16 << 20
+		return 8 << 20
 	case number <= 5500:
 		return 128 << 20
 	default:

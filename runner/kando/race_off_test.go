@@ -1,0 +1,5 @@
+//go:build !race
+
+package kando
+
+const raced = false
