@@ -263,7 +263,7 @@ func (e *Encoder) Resolve(ctx context.Context, r *Record) error {
 		if err != nil {
 			unresolved = fmt.Errorf("reading %s: %w", where, err)
 
-			return text, nil
+			return text, nil //nolint:nilerr // the others are looked at all the same
 		}
 
 		if e.spilled == nil {

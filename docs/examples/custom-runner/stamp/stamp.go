@@ -24,7 +24,7 @@ type StampObject struct {
 	Now func() time.Time
 }
 
-var _ = functions.Register(StampObject{Now: time.Now})
+var _ = functions.Register(StampObject{Now: time.Now}) //nolint:forbidigo // the clock is injected here
 
 type arguments struct {
 	Group     string `mapstructure:"group"`
