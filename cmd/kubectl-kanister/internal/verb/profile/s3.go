@@ -75,7 +75,8 @@ A password for the repository in which the data is encrypted is generated and sh
 	fs.StringVarP(&o.Region, "region", "r", "", "Region; default: the environment variable AWS_REGION, for other stores than AWS us-east-1")
 	fs.StringVarP(&o.AccessKey, "access-key", "a", "", "Access key id")
 	fs.StringVar(&o.AccessKeyFile, "access-key-file", "", "File with the access key id, - for standard input")
-	fs.StringVarP(&o.SecretKey, "secret-key", "s", "", "Secret access key; better --secret-key-file or the environment")
+	// kanctl's -s is kubectl's: --server.
+	fs.StringVar(&o.SecretKey, "secret-key", "", "Secret access key; better --secret-key-file or the environment")
 	fs.StringVar(&o.SecretKeyFile, "secret-key-file", "", "File with the secret access key, - for standard input")
 	fs.StringVarP(&o.Role, "role", "R", "", "ARN of a role to assume")
 	fs.BoolVar(&o.PodIdentity, "pod-identity", false, "Use no keys but the identity of the pods")
