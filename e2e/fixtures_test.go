@@ -239,7 +239,7 @@ func (w *World) Finished(r Result) record.Record {
 	return rec
 }
 
-// NothingLeft fails the test when a run left pods, claims, snapshots, Jobs of its workers, Roles or Secrets behind.
+// NothingLeft fails the test when a run left pods, claims, snapshots, Secrets of its workers, or permissions elsewhere behind.
 // Its record stays; its Job and what that owns may until they expire, unless gone is set.
 func (w *World) NothingLeft(run string) {
 	w.Helper()
@@ -247,6 +247,18 @@ func (w *World) NothingLeft(run string) {
 		r := w.run(w.Context(), nil, env(w.T, "KUBECTL"), "-n", w.Namespace, "get", "pods,pvc,volumesnapshots", "-l", "kanister.io/run="+run+",!batch.kubernetes.io/job-name", "-o", "name")
 		if r.Code != 0 || strings.TrimSpace(r.Stdout) != "" {
 			return "left behind: " + r.Stdout + r.Stderr
+		}
+
+		// The input and what the Job owns besides are named as the run.
+		r = w.run(w.Context(), nil, env(w.T, "KUBECTL"), "-n", w.Namespace, "get", "secrets", "-l", "kanister.io/run="+run, "-o", "jsonpath={.items[*].metadata.name}")
+		if names := strings.TrimSpace(r.Stdout); r.Code != 0 || names != "" && names != run {
+			return "left behind: secrets " + names + r.Stderr
+		}
+
+		r = w.run(w.Context(), nil, env(w.T, "KUBECTL"), "get", "clusterroles,clusterrolebindings,roles,rolebindings", "-A", "-l",
+			"kanister.io/run="+run+",kanister.io/run-namespace="+w.Namespace, "-o", "name")
+		if r.Code != 0 || strings.TrimSpace(r.Stdout) != "" {
+			return "left behind outside the namespace: " + r.Stdout + r.Stderr
 		}
 
 		return ""

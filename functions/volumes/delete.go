@@ -44,7 +44,7 @@ func (f DeleteVolumeBackups) Exec(ctx context.Context, run *functions.Run, args 
 		return map[string]any{"spaceFreed": "0"}, nil
 	}
 
-	freed, err := data.DeleteSnapshots(ctx, run, data.DeleteRequest{Prefix: info.Prefix, EncryptionKey: a.EncryptionKey, BackupIDs: ids, Reclaim: a.ReclaimSpace})
+	freed, err := data.DeleteSnapshots(ctx, run, data.DeleteRequest{Prefix: info.Prefix, EncryptionKey: a.EncryptionKey, BackupIDs: ids, Reclaim: a.ReclaimSpace, MissingOK: true})
 	if err != nil {
 		return nil, err
 	}

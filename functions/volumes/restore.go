@@ -74,6 +74,10 @@ func destinations(info BackupInfo, names []string) ([]destination, error) {
 			return nil, fmt.Errorf("reading argument %q: %q is not in the backup, which has %s", "volumes", name, strings.Join(there, ", "))
 		}
 
+		if at := slices.IndexFunc(plan, func(d destination) bool { return d.Claim == to }); at >= 0 {
+			return nil, fmt.Errorf("reading argument %q: %q and %q would both be restored into claim %q", "volumes", plan[at].PVC, from, to)
+		}
+
 		plan = append(plan, destination{info.Volumes[i], to})
 	}
 

@@ -35,6 +35,10 @@ func TestDestinations(t *testing.T) {
 		}
 	}
 
+	if _, err := destinations(info, words([]string{"a=x b=x"})); err == nil || !strings.Contains(err.Error(), `claim "x"`) {
+		t.Errorf("two volumes into one claim: %v", err)
+	}
+
 	for _, names := range []string{"c", "a=", "=x"} {
 		if _, err := destinations(info, words([]string{names})); err == nil || !strings.Contains(err.Error(), "a, b") {
 			t.Errorf("%q: %v", names, err)

@@ -34,6 +34,7 @@ func Own(p *plan.Plan) []plan.Grant {
 	needs := []plan.Grant{
 		grant(namespace, "batch", start, create, nil, "jobs"),
 		grant(namespace, "batch", "to start the Job and to give up one that cannot start", []string{"get", "patch", "delete"}, named, "jobs"),
+		grant(namespace, "batch", follow, []string{"list", "watch"}, named, "jobs"),
 		grant(namespace, "", start, create, nil, "secrets", "configmaps"),
 		grant(namespace, "", follow, []string{"get", "list", "watch", "update", "patch"}, named, "configmaps"),
 	}

@@ -17,13 +17,14 @@ import (
 )
 
 // conflict refuses a run that would pull the rug from under another one: a restore beside any run on the same target,
-// anything beside a running restore. Two backups of one target may run side by side.
+// anything beside a running restore. A namespace and what is in it are the same target. Two backups of one target may run side by side.
+//
+// It is asked twice: before anything is created, and when the run's own record is there but its Job does not run yet. The second time a younger
+// record is no obstacle, for its run asks again as well and sees this one. Of two that were made in the same second neither begins.
 func (o *Options) conflict(ctx context.Context, p *plan.Plan) error {
 	list, err := o.client.CoreV1().ConfigMaps(p.Namespace()).List(ctx, metav1.ListOptions{LabelSelector: strings.Join([]string{
 		record.LabelRecord + "=true",
 		record.LabelState + " in (" + string(record.Pending) + "," + string(record.Running) + ")",
-		record.LabelTargetKind + "=" + record.LabelValue(p.Input.Target.Kind),
-		record.LabelTargetName + "=" + record.LabelValue(p.Input.Target.Name),
 	}, ",")})
 	if apierrors.IsForbidden(err) {
 		fmt.Fprintf(o.talk(), "warning: whether another run works on %s cannot be checked: %v\n", target.Name(p.Input.Target), err)
@@ -35,9 +36,21 @@ func (o *Options) conflict(ctx context.Context, p *plan.Plan) error {
 		return fmt.Errorf("looking for other runs on %s: %w", target.Name(p.Input.Target), err)
 	}
 
+	var own *corev1.ConfigMap
+
+	for i := range list.Items {
+		if list.Items[i].Name == p.Run() {
+			own = &list.Items[i]
+		}
+	}
+
 	for i := range list.Items {
 		other := &list.Items[i]
-		if p.Input.Action != Restore && other.Labels[record.LabelAction] != Restore {
+
+		switch {
+		case other == own || p.Input.Action != Restore && other.Labels[record.LabelAction] != Restore || !overlap(p, other):
+			continue
+		case own != nil && own.CreationTimestamp.Before(&other.CreationTimestamp):
 			continue
 		}
 
@@ -54,6 +67,16 @@ func (o *Options) conflict(ctx context.Context, p *plan.Plan) error {
 	}
 
 	return nil
+}
+
+// overlap tells whether the other run, in the same namespace, works on the same objects.
+func overlap(p *plan.Plan, other *corev1.ConfigMap) bool {
+	const namespace = "namespace"
+
+	kind, name := other.Labels[record.LabelTargetKind], other.Labels[record.LabelTargetName]
+
+	return kind == namespace || p.Input.Target.Kind == namespace ||
+		kind == record.LabelValue(p.Input.Target.Kind) && name == record.LabelValue(p.Input.Target.Name)
 }
 
 // alive tells whether an unfinished record still has a Job that may finish it.

@@ -185,3 +185,36 @@ func TestGiveUpConflict(t *testing.T) {
 		t.Errorf("the Job of a run that has begun was deleted: %v", err)
 	}
 }
+
+// Once its own record is there, a run gives way to those that were there before it, or came in the same second.
+func TestConflictOfRecords(t *testing.T) {
+	for name, test := range map[string]struct {
+		own, other int64
+		kind       string
+		refused    bool
+	}{
+		"the other was first":    {own: 20, other: 10, refused: true},
+		"in the same second":     {own: 20, other: 20, refused: true},
+		"the other came later":   {own: 20, other: 21},
+		"its namespace restored": {own: 20, other: 10, kind: "namespace", refused: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			other, own := runRecord(t, Restore, record.Pending, 0), runRecord(t, Restore, record.Pending, 0)
+			other.CreationTimestamp, own.CreationTimestamp = metav1.Unix(test.other, 0), metav1.Unix(test.own, 0)
+			own.Name = "mine"
+
+			if test.kind != "" {
+				other.Labels[record.LabelTargetKind], other.Labels[record.LabelTargetName] = test.kind, "demo"
+			}
+
+			o, _ := optionsFor(other, own, runJob(batchv1.JobSuspended))
+			p := &plan.Plan{Input: record.Input{
+				Run: "mine", Namespace: "demo", Action: Restore, Target: blueprint.ObjectReference{Kind: "deployment", Name: "web", Namespace: "demo"},
+			}}
+
+			if err := o.conflict(t.Context(), p); (err != nil) != test.refused {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}

@@ -23,7 +23,7 @@ const cleanup = 20 * time.Second
 
 // create makes a run: first its Job, suspended; then everything else, owned by the Job; last the Job is let go. Whenever this
 // is interrupted, nothing is left that is not owned by the Job, and the Job has not begun. What was made is taken back.
-func create(ctx context.Context, client kubernetes.Interface, objects *pack.Objects) error {
+func create(ctx context.Context, client kubernetes.Interface, objects *pack.Objects, free func(context.Context) error) error {
 	job := objects.Job
 	objects.Suspend()
 
@@ -35,6 +35,10 @@ func create(ctx context.Context, client kubernetes.Interface, objects *pack.Obje
 	objects.Own(created)
 
 	err = createRest(ctx, client, objects)
+	if err == nil {
+		err = free(ctx)
+	}
+
 	if err == nil {
 		_, err = client.BatchV1().Jobs(job.Namespace).Patch(ctx, job.Name, types.StrategicMergePatchType, []byte(`{"spec":{"suspend":false}}`), metav1.PatchOptions{})
 		if err != nil {

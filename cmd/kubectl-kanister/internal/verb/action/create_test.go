@@ -101,7 +101,7 @@ func packed(t *testing.T) *pack.Objects {
 
 func TestCreate(t *testing.T) {
 	client := apiServer(t)
-	if err := create(t.Context(), client, packed(t)); err != nil {
+	if err := create(t.Context(), client, packed(t), alone); err != nil {
 		t.Fatal(err)
 	}
 
@@ -123,7 +123,7 @@ func TestCreate(t *testing.T) {
 // TestCreateFailsAnywhere: whichever request is refused or cut off, nothing is left in the end, and the Job never ran.
 func TestCreateFailsAnywhere(t *testing.T) {
 	reference := apiServer(t)
-	if err := create(t.Context(), reference, packed(t)); err != nil {
+	if err := create(t.Context(), reference, packed(t), alone); err != nil {
 		t.Fatal(err)
 	}
 
@@ -149,7 +149,7 @@ func TestCreateFailsAnywhere(t *testing.T) {
 					return true, nil, cause
 				})
 
-				err := create(ctx, client, packed(t))
+				err := create(ctx, client, packed(t), alone)
 				cancel()
 
 				if !errors.Is(err, cause) {
@@ -179,7 +179,7 @@ func TestCreateTwice(t *testing.T) {
 
 	client := apiServer(t, other.Record)
 
-	err := create(t.Context(), client, packed(t))
+	err := create(t.Context(), client, packed(t), alone)
 	if exit.Of(err) != exit.Usage || !strings.Contains(exit.HintOf(err), "--name") {
 		t.Errorf("got %v (code %d, hint %q)", err, exit.Of(err), exit.HintOf(err))
 	}
@@ -188,3 +188,6 @@ func TestCreateTwice(t *testing.T) {
 		t.Errorf("left: %q, want the other run's record alone", rest)
 	}
 }
+
+// alone: no other run is in the way.
+func alone(context.Context) error { return nil }

@@ -106,7 +106,7 @@ func (o *Options) execute(ctx context.Context, attempts []*attempt) ([]follow.Re
 func (o *Options) start(ctx context.Context, attempts []*attempt) ([]follow.Result, error) {
 	o.each(attempts, func(a *attempt) {
 		if a.err = o.conflict(ctx, a.plan); a.err == nil {
-			a.err = create(ctx, o.client, a.objects)
+			a.err = create(ctx, o.client, a.objects, func(ctx context.Context) error { return o.conflict(ctx, a.plan) })
 		}
 	})
 

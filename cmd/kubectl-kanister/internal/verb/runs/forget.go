@@ -18,6 +18,7 @@ import (
 
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/complete"
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/exit"
+	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/pack"
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/session"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
 )
@@ -196,7 +197,7 @@ func (o *ForgetOptions) find(ctx context.Context) ([]Run, error) {
 func (o *ForgetOptions) keep(ctx context.Context, run Run, deleted map[string]bool) (why, err error) {
 	ref := refOf(run)
 
-	if !run.State.Finished() && run.Broken == nil {
+	if !run.State.Finished() { // also one whose record cannot be read: its Job can
 		state, err := lifeOf(ctx, o.Session, run)
 		if err != nil {
 			return nil, err
@@ -245,6 +246,47 @@ var leftovers = []schema.GroupVersionResource{
 	{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "roles"},
 }
 
+// elsewhere are the kinds that a run has outside its namespace, where its Job cannot own them.
+var elsewhere = []schema.GroupVersionResource{
+	{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "rolebindings"},
+	{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "roles"},
+	{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterrolebindings"},
+	{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"},
+}
+
+// sweep removes the permissions of a run outside its namespace: the command that started it did so unless it was detached or killed. Who
+// may not list them in the whole cluster could not have made any.
+func (o *ForgetOptions) sweep(ctx context.Context, run Run) (gone []string, err error) {
+	mine := metav1.ListOptions{LabelSelector: record.LabelRun + "=" + run.Run + "," + pack.LabelRunNamespace + "=" + run.Namespace}
+
+	for _, resource := range elsewhere {
+		found, err := o.Session.Dynamic.Resource(resource).List(ctx, mine)
+		if apierrors.IsForbidden(err) {
+			continue
+		}
+
+		if err != nil {
+			return gone, fmt.Errorf("forgetting run %q: listing its %s: %w", run.Run, resource.Resource, err)
+		}
+
+		for i := range found.Items {
+			item := &found.Items[i]
+			gone = append(gone, strings.TrimSuffix(resource.Resource, "s")+"/"+item.GetName())
+
+			if o.DryRun {
+				continue
+			}
+
+			err := o.Session.Dynamic.Resource(resource).Namespace(item.GetNamespace()).Delete(ctx, item.GetName(), metav1.DeleteOptions{})
+			if err != nil && !apierrors.IsNotFound(err) {
+				return gone, fmt.Errorf("forgetting run %q: deleting %s %q: %w", run.Run, resource.Resource, item.GetName(), err)
+			}
+		}
+	}
+
+	return gone, nil
+}
+
 // forget removes what is left of a run, its record last: a forget that is interrupted can be repeated.
 func (o *ForgetOptions) forget(ctx context.Context, run Run) error {
 	background := metav1.DeletePropagationBackground
@@ -280,6 +322,13 @@ func (o *ForgetOptions) forget(ctx context.Context, run Run) error {
 		}
 	}
 
+	swept, err := o.sweep(ctx, run)
+	if err != nil {
+		return err
+	}
+
+	gone = append(gone, swept...)
+
 	if len(denied) > 0 {
 		fmt.Fprintf(o.ErrOut, "warning: run/%s: whether %s of it are left cannot be seen with your rights\n", run.Run, strings.Join(denied, ", "))
 	}
@@ -300,7 +349,7 @@ func (o *ForgetOptions) forget(ctx context.Context, run Run) error {
 		text += "; its data stays in profile " + orDash(run.Profile)
 	}
 
-	_, err := fmt.Fprintln(o.ErrOut, text)
+	_, err = fmt.Fprintln(o.ErrOut, text)
 
 	return err
 }

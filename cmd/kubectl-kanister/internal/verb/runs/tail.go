@@ -44,7 +44,7 @@ func (t *tail) once(ctx context.Context) error {
 
 // follow prints until the container has ended, which over tells.
 func (t *tail) follow(ctx context.Context, over func() bool) error {
-	pause, missing := tailPause, 0
+	pause, missing, late := tailPause, 0, 0
 
 	for {
 		ended := over() // before the stream: what comes after may be in it
@@ -65,6 +65,10 @@ func (t *tail) follow(ctx context.Context, over func() bool) error {
 			return fmt.Errorf("reading the log of %s: %w", t.what, err)
 		case errors.Is(err, errWrite):
 			return err
+		case ended:
+			if late++; late > goneRetries {
+				return fmt.Errorf("reading the log of %s, which has ended: %w", t.what, err)
+			}
 		}
 
 		if t.last.After(before) {
