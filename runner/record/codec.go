@@ -256,14 +256,14 @@ func (e *Encoder) Resolve(ctx context.Context, r *Record) error {
 		}
 
 		if unresolved != nil { // the location is not asked a thousand times
-			return text, nil
+			return text, nil //nolint:nilerr // it is given to the caller at the end
 		}
 
 		value, err := Unspill(ctx, e.Spill, text)
 		if err != nil {
 			unresolved = fmt.Errorf("reading %s: %w", where, err)
 
-			return text, nil //nolint:nilerr // the others are looked at all the same
+			return text, nil
 		}
 
 		if e.spilled == nil {
