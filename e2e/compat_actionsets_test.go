@@ -49,6 +49,18 @@ const oldBlueprint = `apiVersion: cr.kanister.io/v1alpha1
 kind: Blueprint
 metadata: {name: files}
 actions:
+  backup:
+    outputArtifacts:
+      files: {keyValue: {id: "{{ .Phases.copy.Output.backupID }}", tag: "{{ .Phases.copy.Output.backupTag }}"}}
+    phases:
+      - func: BackupData
+        name: copy
+        args:
+          namespace: "{{ .StatefulSet.Namespace }}"
+          pod: "{{ index .StatefulSet.Pods 0 }}"
+          container: main
+          includePath: /data
+          backupArtifactPrefix: "{{ .Profile.Location.Bucket }}/old/files"
   stats:
     phases:
       - func: BackupDataStats
@@ -163,16 +175,28 @@ status:
 	w.SameFiles(before, w.Fingerprint())
 	w.NothingLeft(restored.Run)
 
+	// The same blueprint goes on making backups at the same place.
+	w.Kubectl("-n", kanister, "patch", "profile.cr.kanister.io/store", "--type=merge", "-p", `{"location": {"prefix": ""}}`)
+
+	fresh := w.Finished(w.Want(0, "backup", "sts/app", "--blueprint", kanister+"/files", "--profile", kanister+"/store", "-o", "json"))
+	w.Want(0, "run", "stats", "--from", fresh.Run)
+
 	deleted := w.Finished(w.Want(0, "delete", "--from", from, "-o", "json"))
 	if deleted.State != record.Complete {
 		t.Errorf("delete: %s", deleted.State)
 	}
 
 	for _, key := range w.Keys(bucket) {
-		if strings.Contains(key, "/snapshots/") || strings.Contains(key, "/data/") {
+		if !strings.Contains(key, "/.kopia/") && (strings.Contains(key, "/snapshots/") || strings.Contains(key, "/data/")) {
 			t.Errorf("after delete the bucket still holds %q", key)
 		}
 	}
+
+	w.Bash(`cd /data; rm -r 'odd dir'; echo three > first`)
+	w.Want(0, "restore", "--from", fresh.Run)
+	w.Kubectl("rollout", "status", "sts/app", "--timeout=60s")
+	w.SameFiles(before, w.Fingerprint())
+	w.Want(0, "delete", "--from", fresh.Run)
 
 	w.Contains(w.Want(3, "delete", "--from", from).Stderr, "it is not in the restic repository")
 }

@@ -127,18 +127,31 @@ func (a deleteArgs) each(ctx context.Context, run *functions.Run, order []*Delet
 			return nil, err
 		}
 
+		ours := *r
+
 		if old != nil {
-			text, err := old.delete(ctx, *r, strconv.Itoa(i))
-			if err != nil {
+			var theirs DeleteRequest
+			if ours, theirs, err = r.split(ctx, run); err != nil {
 				return nil, err
 			}
 
-			said = append(said, text)
+			if !theirs.empty() {
+				old.announce()
 
-			continue
+				text, err := old.delete(ctx, theirs, strconv.Itoa(i))
+				if err != nil {
+					return nil, err
+				}
+
+				said = append(said, text)
+			}
+
+			if ours.empty() {
+				continue
+			}
 		}
 
-		n, err := DeleteSnapshots(ctx, run, *r)
+		n, err := DeleteSnapshots(ctx, run, ours)
 		if err != nil {
 			return nil, err
 		}

@@ -62,7 +62,7 @@ func (f BackupDataStats) Exec(ctx context.Context, run *functions.Run, args map[
 
 	at := repository{a.Prefix, a.EncryptionKey, a.InsecureTLS, nil}
 
-	old, err := at.old(ctx, run, a.Image, a.Namespace, a.pods)
+	old, err := at.oldWith(ctx, run, a.BackupID, "", a.Image, a.Namespace, a.pods)
 	if err != nil {
 		return nil, err
 	}
@@ -106,17 +106,23 @@ func (f CheckRepository) Exec(ctx context.Context, run *functions.Run, args map[
 
 	old, err := at.old(ctx, run, a.Image, a.Namespace, a.pods)
 
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case old != nil:
+	}
+
+	err = at.open(ctx, run)
+	absent := errors.Is(err, kopia.ErrNoRepository)
+
+	// Both are to be in order where both are.
+	if old != nil && (err == nil || absent) {
+		absent = false
+
+		old.announce()
+
 		_, err = old.do(ctx, old.Check(resticDir), nil)
-	default:
-		err = at.open(ctx, run)
 	}
 
 	wrong := location.ReasonOf(err) == location.WrongPassword || isReason(err, string(location.WrongPassword))
-	absent := errors.Is(err, kopia.ErrNoRepository)
 
 	if err != nil && !wrong && !absent {
 		return nil, failure(err)

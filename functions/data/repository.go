@@ -57,26 +57,33 @@ func (a repository) profileOf(run *functions.Run) (*params.Profile, error) {
 
 // request is the part of a mover's request that names the repository. It warns about the public password.
 func (a repository) request(run *functions.Run) (mover.Request, error) {
+	request, public, err := a.resolve(run)
+	if public {
+		profile := request.Profile
+		run.Journal.Warn(fmt.Sprintf("the repository %q is encrypted with Kanister's public default key, which protects nothing: set encryptionKey, or use a profile made by `kubectl kanister profile create`",
+			location.Describe(profile.Location, location.ArtifactKey(profile.Location, a.Prefix))))
+	}
+
+	return request, err
+}
+
+// resolve is request without a word; public: the password is the public one.
+func (a repository) resolve(run *functions.Run) (request mover.Request, public bool, err error) {
 	if a.Server != nil {
 		run.Journal.Secret(a.Server.Password)
 
-		return mover.Request{Server: a.Server}, nil
+		return mover.Request{Server: a.Server}, false, nil
 	}
 
 	profile, err := a.profileOf(run)
 	if err != nil {
-		return mover.Request{}, err
+		return mover.Request{}, false, err
 	}
 
 	password, public := kopia.Password(a.EncryptionKey, profile)
 	run.Journal.Secret(password)
 
-	if public {
-		run.Journal.Warn(fmt.Sprintf("the repository %q is encrypted with Kanister's public default key, which protects nothing: set encryptionKey, or use a profile made by `kubectl kanister profile create`",
-			location.Describe(profile.Location, location.ArtifactKey(profile.Location, a.Prefix))))
-	}
-
-	return mover.Request{Profile: record.ProfileOf(profile), Prefix: a.Prefix, Password: password}, nil
+	return mover.Request{Profile: record.ProfileOf(profile), Prefix: a.Prefix, Password: password}, public, nil
 }
 
 // with opens the repository in the runner itself and calls do.
@@ -109,6 +116,10 @@ func (a repository) visit(ctx context.Context, run *functions.Run, do func(*kopi
 		return err
 	}
 
+	return visit(ctx, request, do)
+}
+
+func visit(ctx context.Context, request mover.Request, do func(*kopia.Repository) error) error {
 	if err := mountedHere(request); err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-kanister/kubectl-kanister/functions"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/kopia"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/kube"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/location"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
@@ -35,8 +36,8 @@ type old struct {
 	pods      pods
 }
 
-// old finds out whether the repository is upstream's; nil if it is not. Whatever is wrong with the store itself is left for those to
-// say who open the repository.
+// old finds out whether there is a repository of upstream's; nil if not. There may be one of ours, too. Whatever is wrong with the
+// store itself is left for those to say who open the repository.
 func (a repository) old(ctx context.Context, run *functions.Run, image, namespace string, pods pods) (*old, error) {
 	if a.Server != nil {
 		return nil, nil //nolint:nilnil // a server has kopia's repositories only
@@ -61,10 +62,81 @@ func (a repository) old(ctx context.Context, run *functions.Run, image, namespac
 		run.Journal.Secret(secret)
 	}
 
-	run.Journal.Event(fmt.Sprintf("%s is a restic repository, written by upstream Kanister: working on it with the restic of image %s", o.URL, o.image))
+	return o, nil
+}
+
+// oldWith is old for one backup: nil, too, if the backup is in our repository beside upstream's.
+func (a repository) oldWith(ctx context.Context, run *functions.Run, id, tag, image, namespace string, pods pods) (*old, error) {
+	o, err := a.old(ctx, run, image, namespace, pods)
+	if o == nil || err != nil {
+		return nil, err
+	}
+
+	ours, err := a.holds(ctx, run, id, tag)
+	if ours || err != nil {
+		return nil, err
+	}
+
+	o.announce()
 
 	return o, nil
 }
+
+// announce says with what the run works on.
+func (o *old) announce() {
+	o.run.Journal.Event(fmt.Sprintf("%s is a restic repository, written by upstream Kanister: working on it with the restic of image %s", o.URL, o.image))
+}
+
+// holds tells whether a backup is in our repository. None is if there is no repository, or if its password is another one: upstream's
+// may be the one that was meant, and says so if it is not.
+func (a repository) holds(ctx context.Context, run *functions.Run, id, tag string) (bool, error) {
+	request, _, err := a.resolve(run)
+	if err != nil {
+		return false, err
+	}
+
+	err = visit(ctx, request, func(r *kopia.Repository) error {
+		_, err := r.Find(ctx, id, tag)
+
+		return err
+	})
+
+	if errors.Is(err, kopia.ErrNoRepository) || errors.Is(err, kopia.ErrNotFound) || location.ReasonOf(err) == location.WrongPassword {
+		return false, nil
+	}
+
+	return err == nil, failure(err)
+}
+
+// split parts the backups of a request into those in our repository and those for upstream's.
+func (d DeleteRequest) split(ctx context.Context, run *functions.Run) (ours, theirs DeleteRequest, err error) {
+	ours, theirs = d, d
+	ours.BackupIDs, ours.BackupTags, theirs.BackupIDs, theirs.BackupTags = nil, nil, nil, nil
+	at := repository{d.Prefix, d.EncryptionKey, d.InsecureTLS, nil}
+
+	part := func(name, id, tag string, ours, theirs *[]string) error {
+		found, err := at.holds(ctx, run, id, tag)
+		if found {
+			theirs = ours
+		}
+
+		*theirs = append(*theirs, name)
+
+		return err
+	}
+
+	for _, id := range d.BackupIDs {
+		err = errors.Join(err, part(id, id, "", &ours.BackupIDs, &theirs.BackupIDs))
+	}
+
+	for _, tag := range d.BackupTags {
+		err = errors.Join(err, part(tag, "", tag, &ours.BackupTags, &theirs.BackupTags))
+	}
+
+	return ours, theirs, err
+}
+
+func (d DeleteRequest) empty() bool { return len(d.BackupIDs)+len(d.BackupTags) == 0 }
 
 // do runs restic in a pod and returns the lines that it wrote. w names what is mounted; nil: nothing.
 func (o *old) do(ctx context.Context, command []string, w *worker, index ...string) ([]string, error) {

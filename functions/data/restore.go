@@ -161,7 +161,7 @@ type FilesRequest struct {
 func RestoreFiles(ctx context.Context, run *functions.Run, a FilesRequest) error {
 	at, own := repository{a.Prefix, a.EncryptionKey, a.InsecureTLS, a.Server}, pods{a.PodOverride, a.PodLabels, a.PodAnnotations}
 
-	old, err := at.old(ctx, run, a.ResticImage, a.Namespace, own)
+	old, err := at.oldWith(ctx, run, a.BackupID, a.BackupTag, a.ResticImage, a.Namespace, own)
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ const (
 	inRunnerDoc = "It runs in the runner itself: no pod is started, so `namespace`, `image`, `podOverride`, `podLabels` and `podAnnotations` change nothing. " + resticDoc
 	resticDoc   = "A repository that upstream's functions have written with restic is recognised: a pod with the restic of `image` works on it, in `namespace`. Such a repository lies outside the profile's prefix, and its password is `encryptionKey`, else upstream's public constant."
 
-	differsDoc = "Different from upstream: kopia in place of restic (a prefix with a repository of upstream's restic functions takes no new backups); a wrong key is an error of its own and never makes a new repository; the profile's prefix counts."
+	differsDoc = "Different from upstream: kopia in place of restic (where upstream's restic repository lies at the prefix itself, ours lies in `.kopia` below it, and both are looked through for a backup); a wrong key is an error of its own and never makes a new repository; the profile's prefix counts."
 )
 
 var (

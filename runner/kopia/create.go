@@ -83,7 +83,7 @@ func (r *Repository) publishFile(ctx context.Context, text []byte) (bool, error)
 	defer store.Close() // a directory
 
 	// kopia's layout: the id is too short to be sharded, and every file ends with ".f".
-	key := location.Join(location.ArtifactKey(r.options.Profile.Location, r.options.Prefix), format.KopiaRepositoryBlobID+".f")
+	key := location.Join(r.key, format.KopiaRepositoryBlobID+".f")
 
 	err = store.PutNew(ctx, key, text)
 	if errors.Is(err, location.ErrExists) {

@@ -34,8 +34,6 @@ const (
 var (
 	// ErrNoRepository: nothing was ever backed up to this prefix.
 	ErrNoRepository = errors.New("there is no repository at this prefix")
-	// ErrRestic: the prefix holds a repository of upstream's restic functions.
-	ErrRestic = errors.New("there is a restic repository, written by upstream Kanister, at this prefix")
 	// ErrNotFound: no snapshot has this ID or tag.
 	ErrNotFound = errors.New("no such snapshot in the repository")
 )
@@ -81,7 +79,8 @@ type Repository struct {
 	options Options
 	storage blob.Storage
 	scratch string
-	place   string // for messages
+	key     string // where it lies in the location
+	place   string // the same, for messages
 	sync    func() error
 
 	mu    sync.Mutex
@@ -102,7 +101,7 @@ func Open(ctx context.Context, options Options) (*Repository, error) {
 		return nil, err
 	}
 
-	if err := r.exists(ctx); err != nil {
+	if err := r.find(ctx); err != nil {
 		return nil, errors.Join(err, r.Close(ctx))
 	}
 
@@ -123,7 +122,7 @@ func OpenOrCreate(ctx context.Context, options Options) (*Repository, error) {
 
 	created := false
 
-	err = r.exists(ctx)
+	err = r.find(ctx)
 	if errors.Is(err, ErrNoRepository) {
 		created, err = r.create(ctx)
 	}
@@ -149,76 +148,42 @@ func prepare(ctx context.Context, options Options) (*Repository, error) {
 		return nil, &location.Error{Op: "opening the repository", Reason: location.BadProfile, Err: errors.New("no profile was given")}
 	}
 
-	l := options.Profile.Location
-	key := location.ArtifactKey(l, options.Prefix)
-	r := &Repository{options: options, place: location.Describe(l, key)}
+	r := &Repository{options: options}
 
-	storage, sync, err := openStorage(ctx, options, key)
-	if err != nil {
-		return nil, r.fail("opening", err)
+	if err := r.at(ctx, location.ArtifactKey(options.Profile.Location, options.Prefix)); err != nil {
+		return nil, err
 	}
 
+	var err error
 	if r.scratch, err = os.MkdirTemp(options.Scratch, "kopia-"); err != nil {
-		return nil, errors.Join(fmt.Errorf("making a scratch directory: %w", err), storage.Close(ctx))
+		return nil, errors.Join(fmt.Errorf("making a scratch directory: %w", err), r.storage.Close(ctx))
 	}
-
-	if options.CacheBytes > 0 && options.Profile.Location.Type != blueprint.LocationFilestore {
-		storage = newPacks(storage, r.scratch, options.CacheBytes)
-	}
-
-	r.storage, r.sync = makeConnected(storage), sync
 
 	return r, nil
 }
 
-// exists returns nil if there is a repository, ErrNoRepository or ErrRestic if there is none, or why that cannot be told.
-func (r *Repository) exists(ctx context.Context) error {
-	_, err := r.storage.GetMetadata(ctx, format.KopiaRepositoryBlobID)
-	if err == nil || !errors.Is(err, blob.ErrBlobNotFound) {
-		return r.fail("opening", err)
-	}
+// at takes the repository at a key of the location, whether there is one or not.
+func (r *Repository) at(ctx context.Context, key string) error {
+	r.key, r.place = key, location.Describe(r.options.Profile.Location, key)
 
-	// restic's repositories have an object "config" and at least one below "keys/".
-	if found, err := holdsRestic(ctx, r.options); err != nil {
-		return r.fail("opening", err)
-	} else if found {
-		return r.fail("opening", ErrRestic)
-	}
-
-	return r.fail("opening", ErrNoRepository)
-}
-
-func holdsRestic(ctx context.Context, options Options) (bool, error) {
-	store, err := location.Open(ctx, options.Profile, options.Location...)
+	storage, sync, err := openStorage(ctx, r.options, key)
 	if err != nil {
-		return false, err
-	}
-	defer store.Close() // read only
-
-	root := location.ArtifactKey(options.Profile.Location, options.Prefix)
-	if _, err := store.Stat(ctx, location.Join(root, "config")); err != nil {
-		if errors.Is(err, location.ErrNotFound) {
-			return false, nil
-		}
-
-		return false, err
+		return r.fail("opening", err)
 	}
 
-	found := false
-	err = store.List(ctx, location.Join(root, "keys")+"/", func(location.Object) error {
-		found = true
+	r.storage, r.sync = storage, sync
 
-		return errStop
-	})
-
-	if errors.Is(err, errStop) {
-		err = nil
-	}
-
-	return found, err
+	return nil
 }
 
-var errStop = errors.New("enough")
+// layer adds what an existing repository is read through.
+func (r *Repository) layer() {
+	if r.options.CacheBytes > 0 && r.options.Profile.Location.Type != blueprint.LocationFilestore {
+		r.storage = newPacks(r.storage, r.scratch, r.options.CacheBytes)
+	}
+
+	r.storage = makeConnected(r.storage)
+}
 
 // config is where kopia finds what it insists on having in a file.
 func (r *Repository) config() string { return filepath.Join(r.scratch, "repository.config") }
@@ -243,6 +208,8 @@ func (r *Repository) configure(ctx context.Context) error {
 }
 
 func (r *Repository) open(ctx context.Context) (*Repository, error) {
+	r.layer()
+
 	if err := r.configure(ctx); err != nil {
 		return nil, errors.Join(err, r.Close(ctx))
 	}
@@ -354,8 +321,6 @@ func (r *Repository) fail(doing string, err error) error {
 		hint = "the repository was made with another password: give the encryptionKey or the profile that it was made with; nothing was changed"
 	case errors.Is(err, ErrNoRepository), errors.Is(err, ErrNotFound):
 		reason, hint = location.NotFound, "check backupArtifactPrefix and the profile's bucket and prefix"
-	case errors.Is(err, ErrRestic):
-		reason, hint = location.BadProfile, "RestoreData, DeleteData and BackupDataStats work on it; for new backups choose another backupArtifactPrefix"
 	case errors.Is(err, blob.ErrBlobNotFound):
 		reason, hint = location.Corrupt, "the repository misses one of its objects: run CheckRepository, and see who deletes from the bucket (lifecycle rules?)"
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/kopia"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/location"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/location/locationtest"
@@ -323,11 +324,43 @@ func TestOpenSaysWhy(t *testing.T) {
 			}
 		}
 
-		restic := options
-		restic.Prefix = "old"
+		if options.Profile.Location.Type == blueprint.LocationFilestore {
+			return // upstream's functions wrote to none
+		}
 
-		if _, err := kopia.OpenOrCreate(t.Context(), restic); !errors.Is(err, kopia.ErrRestic) {
-			t.Errorf("restic: %v", err)
+		both := options
+		both.Prefix = "old"
+
+		if _, err := kopia.Open(t.Context(), both); !errors.Is(err, kopia.ErrNoRepository) {
+			t.Errorf("beside restic: %v", err)
+		}
+
+		saved, err := create(t, both).Snapshot(t.Context(), kopia.Backup{Dir: fixture(t), Source: kopia.Source{Namespace: "demo", Path: "/"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		// It is found whether restic's is still there or not, and touches nothing of that.
+		for _, gone := range []string{"", "old/config"} {
+			if gone != "" {
+				if err := store.Delete(t.Context(), gone); err != nil {
+					t.Fatal(err)
+				}
+			}
+
+			if _, err := create(t, both).Find(t.Context(), saved.ID, ""); err != nil {
+				t.Errorf("without %q: %v", gone, err)
+			}
+		}
+
+		if err := store.List(t.Context(), "old/", func(o location.Object) error {
+			if !strings.HasPrefix(o.Key, "old/.kopia/") && o.Key != "old/keys/0123" {
+				t.Errorf("%s lies among restic's", o.Key)
+			}
+
+			return nil
+		}); err != nil {
+			t.Error(err)
 		}
 	})
 }

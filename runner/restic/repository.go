@@ -51,8 +51,8 @@ func at(l blueprint.Location, artifact string) string {
 	return location.ArtifactKey(l, artifact)
 }
 
-// Holds tells whether a restic repository lies at the artifact prefix, and no kopia repository of ours beside it. It asks the store
-// for two or three objects.
+// Holds tells whether a restic repository lies at the artifact prefix; one of ours may lie there, too (see package kopia). It asks the
+// store for one or two objects.
 func Holds(ctx context.Context, profile *params.Profile, artifact string) (bool, error) {
 	switch profile.Location.Type {
 	case blueprint.LocationS3, blueprint.LocationGCS, blueprint.LocationAzure:
@@ -69,13 +69,10 @@ func Holds(ctx context.Context, profile *params.Profile, artifact string) (bool,
 	}
 	defer store.Close() // read only
 
-	ours := location.Join(profile.Location.Prefix, location.ArtifactKey(profile.Location, artifact), "kopia.repository")
-	if found, err := exists(ctx, store, ours); found || err != nil {
-		return false, err
-	}
-
 	root := at(profile.Location, artifact)
-	if found, err := exists(ctx, store, location.Join(root, "config")); !found || err != nil {
+	if _, err := store.Stat(ctx, location.Join(root, "config")); errors.Is(err, location.ErrNotFound) {
+		return false, nil
+	} else if err != nil {
 		return false, err
 	}
 
@@ -87,15 +84,6 @@ func Holds(ctx context.Context, profile *params.Profile, artifact string) (bool,
 	}
 
 	return false, err
-}
-
-func exists(ctx context.Context, store location.Store, key string) (bool, error) {
-	_, err := store.Stat(ctx, key)
-	if errors.Is(err, location.ErrNotFound) {
-		return false, nil
-	}
-
-	return err == nil, err
 }
 
 // Locate says how to open the repository at an artifact prefix. The files will be in dir. password "" is upstream's public one.
