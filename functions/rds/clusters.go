@@ -9,6 +9,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsrds "github.com/aws/aws-sdk-go-v2/service/rds"
+
+	"github.com/kubectl-kanister/kubectl-kanister/functions/cloud"
 )
 
 // memberClass is that of a restored cluster's first member when none is known, upstream's.
@@ -26,7 +28,7 @@ func (s clusters) find(ctx context.Context, id string) (*database, error) {
 	}
 
 	if err != nil {
-		return nil, s.explainAsk("reading DB cluster "+strconv.Quote(id), err)
+		return nil, cloud.ExplainLasting("reading DB cluster "+strconv.Quote(id), err)
 	}
 
 	c := out.DBClusters[0]
@@ -66,7 +68,7 @@ func (s clusters) findSnapshot(ctx context.Context, id string) (*snapshot, error
 	}
 
 	if err != nil {
-		return nil, s.explainAsk("reading DB cluster snapshot "+strconv.Quote(id), err)
+		return nil, cloud.ExplainLasting("reading DB cluster snapshot "+strconv.Quote(id), err)
 	}
 
 	found := out.DBClusterSnapshots[0]
@@ -114,7 +116,7 @@ func (s clusters) complete(ctx context.Context, r restoration, found *database) 
 		err = nil
 	}
 
-	return true, s.explainAsk("adding instance "+strconv.Quote(member)+" to cluster "+strconv.Quote(r.ID), err)
+	return true, cloud.ExplainLasting("adding instance "+strconv.Quote(member)+" to cluster "+strconv.Quote(r.ID), err)
 }
 
 // memberOf names the member as upstream does, within the bounds of an identifier.

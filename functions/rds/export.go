@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/kubectl-kanister/kubectl-kanister/functions"
+	"github.com/kubectl-kanister/kubectl-kanister/functions/cloud"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/dump"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
 )
@@ -78,7 +79,7 @@ func (s *session) groups(ctx context.Context, a arguments) ([]string, error) {
 
 	found, err := s.find(ctx, a.InstanceID)
 	if err != nil {
-		return nil, s.explain("finding the security groups of the database", err)
+		return nil, cloud.Explain("finding the security groups of the database", err)
 	}
 
 	if found == nil {
@@ -96,7 +97,7 @@ func undoKey(id string) string { return "rds-temporary/" + id }
 // borrow makes the temporary instance, or goes on with the one that an earlier runner made. How to delete it is noted first.
 func (s *session) borrow(ctx context.Context, a arguments, r restoration) (*database, error) {
 	args := map[string]any{"instanceID": r.ID, "tag": s.tag}
-	maps.Copy(args, a.access.arguments())
+	maps.Copy(args, a.Access.Arguments())
 
 	if aurora(a.DBEngine) {
 		args["dbEngine"] = a.DBEngine
@@ -117,31 +118,31 @@ func (s *session) borrow(ctx context.Context, a arguments, r restoration) (*data
 
 // make restores the snapshot unless that was done by this phase before.
 func (s *session) make(ctx context.Context, r restoration) error {
-	return s.wait(ctx, fmt.Sprintf("%s %q to be made", s.word(), r.ID), func(ctx context.Context) (state, error) {
+	return s.Wait(ctx, fmt.Sprintf("%s %q to be made", s.word(), r.ID), func(ctx context.Context) (cloud.State, error) {
 		err := s.restore(ctx, r)
 
 		switch {
 		case err == nil:
 			s.run.Journal.Event(fmt.Sprintf("restoring snapshot %s to %s %s", r.Snapshot.ID, s.word(), r.ID))
 
-			return state{done: true}, nil
+			return cloud.State{Done: true}, nil
 		case exists(err):
 			there, findErr := s.find(ctx, r.ID)
 
 			switch {
 			case findErr != nil:
-				return state{}, findErr
+				return cloud.State{}, findErr
 			case there == nil || there.Status == deleting:
-				return state{status: deleting, percent: -1}, nil
+				return cloud.State{Status: deleting, Percent: -1}, nil
 			case there.Tag == s.tag:
-				return state{done: true}, nil
+				return cloud.State{Done: true}, nil
 			}
 
-			return state{}, &record.Failure{Reason: "AlreadyExists", Message: fmt.Sprintf("making %s %q: it exists, and this run has not made it", s.word(), r.ID)}
+			return cloud.State{}, &record.Failure{Reason: "AlreadyExists", Message: fmt.Sprintf("making %s %q: it exists, and this run has not made it", s.word(), r.ID)}
 		case notReady(err):
-			return state{status: "the snapshot is not ready", percent: -1}, nil
+			return cloud.State{Status: "the snapshot is not ready", Percent: -1}, nil
 		default:
-			return state{}, s.explainAsk(fmt.Sprintf("restoring snapshot %q to %s %q", r.Snapshot.ID, s.word(), r.ID), err)
+			return cloud.State{}, cloud.ExplainLasting(fmt.Sprintf("restoring snapshot %q to %s %q", r.Snapshot.ID, s.word(), r.ID), err)
 		}
 	})
 }
@@ -164,12 +165,12 @@ func (f ReleaseRDSInstance) Exec(ctx context.Context, run *functions.Run, args m
 
 	found, err := s.find(ctx, a.InstanceID)
 	if err != nil || found == nil {
-		return nil, s.explain("reading the temporary "+s.word(), err)
+		return nil, cloud.Explain("reading the temporary "+s.word(), err)
 	}
 
 	if found.Tag != a.Tag {
 		return nil, &record.Failure{
-			Reason: "NotOurs", Message: fmt.Sprintf("deleting %s %q: its tag %s is %q, not %q", s.word(), a.InstanceID, tagKey, found.Tag, a.Tag),
+			Reason: "NotOurs", Message: fmt.Sprintf("deleting %s %q: its tag %s is %q, not %q", s.word(), a.InstanceID, cloud.TagKey, found.Tag, a.Tag),
 			Hint: "look whose it is",
 		}
 	}

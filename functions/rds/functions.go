@@ -9,11 +9,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
+	awsrds "github.com/aws/aws-sdk-go-v2/service/rds"
 	"sigs.k8s.io/yaml"
 
 	"github.com/kubectl-kanister/kubectl-kanister/functions"
+	"github.com/kubectl-kanister/kubectl-kanister/functions/cloud"
 	"github.com/kubectl-kanister/kubectl-kanister/functions/spec"
 )
 
@@ -38,12 +39,9 @@ var (
 	_ = functions.Register(ReleaseRDSInstance{spec.Must("ReleaseRDSInstance")})
 )
 
-// defaultTimeout bounds a phase's waiting when no argument does.
-const defaultTimeout = 2 * time.Hour
-
 // arguments are those of all functions of the family; each reads those it declares.
 type arguments struct {
-	access `mapstructure:",squash"`
+	cloud.Access `mapstructure:",squash"`
 
 	InstanceID     string            `mapstructure:"instanceID"`
 	SnapshotID     string            `mapstructure:"snapshotID"`
@@ -66,7 +64,7 @@ type arguments struct {
 
 // read decodes the arguments, refuses required ones that are empty (templates that rendered to nothing), and opens RDS.
 func read(ctx context.Context, f spec.Function, run *functions.Run, args map[string]any) (arguments, *session, error) {
-	a := arguments{Timeout: defaultTimeout.String()}
+	a := arguments{Timeout: cloud.DefaultTimeout.String()}
 	if err := functions.Decode(f, args, &a); err != nil {
 		return a, nil, err
 	}
@@ -81,17 +79,18 @@ func read(ctx context.Context, f spec.Function, run *functions.Run, args map[str
 		}
 	}
 
-	limit, err := time.ParseDuration(a.Timeout)
-	if err != nil || limit <= 0 {
-		return a, nil, fmt.Errorf("reading argument %q: %q is no duration such as 30m or 2h", "timeout", a.Timeout)
-	}
-
-	client, err := a.open(ctx, run)
+	patience, err := cloud.NewPatience(run, "RDS", a.Timeout)
 	if err != nil {
 		return a, nil, err
 	}
 
-	s := &session{run: run, api: client, limit: limit, began: run.Kube.Now(), tag: cmp.Or(a.Tag, tagOf(run))}
+	config, err := a.Config(ctx, run, "RDS", "")
+	if err != nil {
+		return a, nil, err
+	}
+
+	client := awsrds.NewFromConfig(config, func(o *awsrds.Options) { o.BaseEndpoint = a.BaseEndpoint(o.BaseEndpoint) })
+	s := &session{Patience: patience, run: run, api: client, tag: cmp.Or(a.Tag, cloud.TagOf(run))}
 	s.databases = instances{s}
 
 	if aurora(a.DBEngine) {
@@ -111,23 +110,13 @@ func postgres(engine string) bool {
 	return slices.Contains([]string{"postgresql", "postgres", "aurora-postgresql"}, strings.ToLower(strings.TrimSpace(engine)))
 }
 
-// tagOf is what the run's snapshots and instances carry as tag kanister.io/run.
-func tagOf(run *functions.Run) string {
-	return run.Namespace + "/" + run.Name + "/" + run.Phase
-}
-
 // longestIdentifier of an instance or a cluster.
 const longestIdentifier = 63
 
 // suffixed is an identifier made of that of an instance and ten characters that differ between runs and phases, but not when a
 // phase is repeated.
 func suffixed(run *functions.Run, id string) string {
-	unique := tagOf(run)
-	if run.Owner != nil {
-		unique += string(run.Owner.Reference.UID)
-	}
-
-	sum := sha256.Sum256([]byte(unique))
+	sum := sha256.Sum256([]byte(cloud.Unique(run)))
 	suffix := hex.EncodeToString(sum[:])[:10]
 
 	if room := longestIdentifier - len(suffix) - 1; len(id) > room {

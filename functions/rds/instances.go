@@ -7,6 +7,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsrds "github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/rds/types"
+
+	"github.com/kubectl-kanister/kubectl-kanister/functions/cloud"
 )
 
 // instances are DB instances.
@@ -21,19 +23,10 @@ func (s instances) find(ctx context.Context, id string) (*database, error) {
 	}
 
 	if err != nil {
-		return nil, s.explainAsk("reading DB instance "+strconv.Quote(id), err)
+		return nil, cloud.ExplainLasting("reading DB instance "+strconv.Quote(id), err)
 	}
 
 	return databaseOf(out.DBInstances[0]), nil
-}
-
-// explainAsk leaves errors that may pass as they are, so that a wait can tell them.
-func (s *session) explainAsk(what string, err error) error {
-	if passing(err) {
-		return err
-	}
-
-	return s.explain(what, err)
 }
 
 func databaseOf(i types.DBInstance) *database {
@@ -86,7 +79,7 @@ func (s instances) findSnapshot(ctx context.Context, id string) (*snapshot, erro
 	}
 
 	if err != nil {
-		return nil, s.explainAsk("reading DB snapshot "+strconv.Quote(id), err)
+		return nil, cloud.ExplainLasting("reading DB snapshot "+strconv.Quote(id), err)
 	}
 
 	found := out.DBSnapshots[0]

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/kubectl-kanister/kubectl-kanister/functions"
+	"github.com/kubectl-kanister/kubectl-kanister/functions/cloud"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/dump"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
 )
@@ -42,7 +43,7 @@ func (s *session) fromSnapshot(ctx context.Context, a arguments) (*database, err
 
 	there, err := s.find(ctx, a.InstanceID)
 	if err != nil {
-		return nil, s.explain("reading the database", err)
+		return nil, cloud.Explain("reading the database", err)
 	}
 
 	// What this phase has made before a crash is not deleted again.
@@ -94,7 +95,7 @@ func (s *session) fromDump(ctx context.Context, a arguments) (*database, error) 
 
 	found, err := s.find(ctx, a.InstanceID)
 	if err != nil {
-		return nil, s.explain("reading the database", err)
+		return nil, cloud.Explain("reading the database", err)
 	}
 
 	if found == nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/kubectl-kanister/kubectl-kanister/functions"
+	"github.com/kubectl-kanister/kubectl-kanister/functions/cloud"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
 )
 
@@ -17,7 +18,7 @@ func (f CreateRDSSnapshot) Exec(ctx context.Context, run *functions.Run, args ma
 
 	source, err := s.find(ctx, a.InstanceID)
 	if err != nil {
-		return nil, s.explain("reading the database", err)
+		return nil, cloud.Explain("reading the database", err)
 	}
 
 	if source == nil {
@@ -41,34 +42,34 @@ func (f CreateRDSSnapshot) Exec(ctx context.Context, run *functions.Run, args ma
 
 // take asks for the snapshot as soon as the database is ready for one. One that this phase asked for before is taken for it.
 func (s *session) take(ctx context.Context, database, id string) error {
-	return s.wait(ctx, fmt.Sprintf("%s %q to be ready for a snapshot", s.word(), database), func(ctx context.Context) (state, error) {
+	return s.Wait(ctx, fmt.Sprintf("%s %q to be ready for a snapshot", s.word(), database), func(ctx context.Context) (cloud.State, error) {
 		err := s.takeSnapshot(ctx, database, id)
 
 		switch {
 		case err == nil:
 			s.run.Journal.Event(fmt.Sprintf("snapshot %s of %s %s begun", id, s.word(), database))
 
-			return state{done: true}, nil
+			return cloud.State{Done: true}, nil
 		case exists(err):
 			there, findErr := s.findSnapshot(ctx, id)
 			if findErr != nil {
-				return state{}, findErr
+				return cloud.State{}, findErr
 			}
 
 			if there != nil && there.Tag == s.tag {
-				return state{done: true}, nil
+				return cloud.State{Done: true}, nil
 			}
 
-			return state{}, &record.Failure{Reason: "AlreadyExists", Message: fmt.Sprintf("taking snapshot %q: it exists, and this run has not made it", id)}
+			return cloud.State{}, &record.Failure{Reason: "AlreadyExists", Message: fmt.Sprintf("taking snapshot %q: it exists, and this run has not made it", id)}
 		case notReady(err):
 			there, findErr := s.find(ctx, database)
 			if findErr != nil || there == nil {
-				return state{}, cmpErr(findErr, s.noDatabase(database))
+				return cloud.State{}, cmpErr(findErr, s.noDatabase(database))
 			}
 
-			return state{status: there.Status, percent: there.Percent}, nil
+			return cloud.State{Status: there.Status, Percent: there.Percent}, nil
 		default:
-			return state{}, s.explainAsk(fmt.Sprintf("taking a snapshot of %s %q", s.word(), database), err)
+			return cloud.State{}, cloud.ExplainLasting(fmt.Sprintf("taking a snapshot of %s %q", s.word(), database), err)
 		}
 	})
 }
@@ -88,17 +89,17 @@ func (f DeleteRDSSnapshot) Exec(ctx context.Context, run *functions.Run, args ma
 		return nil, err
 	}
 
-	return nil, s.wait(ctx, fmt.Sprintf("snapshot %q to be deleted", a.SnapshotID), func(ctx context.Context) (state, error) {
+	return nil, s.Wait(ctx, fmt.Sprintf("snapshot %q to be deleted", a.SnapshotID), func(ctx context.Context) (cloud.State, error) {
 		found, err := s.findSnapshot(ctx, a.SnapshotID)
 		if err != nil || found == nil {
-			return state{done: err == nil}, err
+			return cloud.State{Done: err == nil}, err
 		}
 
 		// It may still be in use, by a copy or a restore.
 		if err := s.dropSnapshot(ctx, a.SnapshotID); err != nil && !notFound(err) && !notReady(err) {
-			return state{}, s.explainAsk(fmt.Sprintf("deleting snapshot %q", a.SnapshotID), err)
+			return cloud.State{}, cloud.ExplainLasting(fmt.Sprintf("deleting snapshot %q", a.SnapshotID), err)
 		}
 
-		return state{status: found.Status, percent: -1}, nil
+		return cloud.State{Status: found.Status, Percent: -1}, nil
 	})
 }

@@ -37,8 +37,8 @@ func (s *session) work(ctx context.Context, a arguments, request dump.Request) (
 		return dump.Result{}, err
 	}
 
-	ctx, cancel := context.WithTimeoutCause(ctx, s.limit-s.run.Kube.Now().Sub(s.began), &record.Failure{
-		Reason: "Timeout", Message: fmt.Sprintf("moving the databases: the phase took longer than %s", s.limit), Hint: "give it more time with the argument timeout",
+	ctx, cancel := context.WithTimeoutCause(ctx, s.Left(), &record.Failure{
+		Reason: "Timeout", Message: fmt.Sprintf("moving the databases: the phase took longer than %s", s.Limit), Hint: "give it more time with the argument timeout",
 	})
 	defer cancel()
 
