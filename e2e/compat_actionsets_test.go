@@ -178,8 +178,12 @@ status:
 	// The same blueprint goes on making backups at the same place.
 	w.Kubectl("-n", kanister, "patch", "profile.cr.kanister.io/store", "--type=merge", "-p", `{"location": {"prefix": ""}}`)
 
-	fresh := w.Finished(w.Want(0, "backup", "sts/app", "--blueprint", kanister+"/files", "--profile", kanister+"/store", "-o", "json"))
+	fresh := w.Finished(w.Want(0, "backup", "sts/app", "--blueprint", "blueprint/"+kanister+"/files", "--profile", kanister+"/store", "-o", "json"))
 	w.Want(0, "run", "stats", "--from", fresh.Run)
+
+	if want := kanister + "/store"; fresh.Profile != want { // there is another "store" in the namespace of the run
+		t.Errorf("profile %q, want %q", fresh.Profile, want)
+	}
 
 	deleted := w.Finished(w.Want(0, "delete", "--from", from, "-o", "json"))
 	if deleted.State != record.Complete {

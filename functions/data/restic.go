@@ -359,6 +359,14 @@ func (o *old) stats(ctx context.Context, id, mode string) (restic.Stats, error) 
 		return restic.Stats{}, err
 	}
 
+	// It says so, and goes on with the figures of no backup at all.
+	if restic.Why(said) == restic.NoSnapshot {
+		return restic.Stats{}, &record.Failure{
+			Reason: string(location.NotFound), Message: fmt.Sprintf("measuring the backup %q: it is not in the restic repository %s", id, o.URL),
+			Hint: "look at the backup's artifacts: kubectl kanister describe RUN",
+		}
+	}
+
 	return restic.ParseStats(said)
 }
 

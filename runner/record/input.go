@@ -46,12 +46,23 @@ type Input struct {
 
 // Profile is params.Profile as it travels in the Input: nothing of it is left out.
 type Profile struct {
-	Name               string             `json:"name"`
+	Name string `json:"name"`
+	// Namespace that it was found in; "" if it came from a file.
+	Namespace          string             `json:"namespace,omitempty"`
 	Location           blueprint.Location `json:"location"`
 	Credential         params.Credential  `json:"credential"`
 	SkipSSLVerify      bool               `json:"skipSSLVerify,omitempty"`
 	CABundle           string             `json:"caBundle,omitempty"`
 	RepositoryPassword string             `json:"repositoryPassword,omitempty"`
+}
+
+// Reference names the profile as --profile does, for a run in a namespace: NAME, or NAMESPACE/NAME of one elsewhere.
+func (p *Profile) Reference(namespace string) string {
+	if p.Namespace == "" || p.Namespace == namespace {
+		return p.Name
+	}
+
+	return p.Namespace + "/" + p.Name
 }
 
 // Params gives the profile as templates and functions see it. A nil profile gives nil.

@@ -67,7 +67,7 @@ func Record(p *plan.Plan, o Options) *record.Record {
 	}
 
 	if p.Input.Profile != nil {
-		r.Profile = p.Input.Profile.Name
+		r.Profile = p.Input.Profile.Reference(p.Namespace())
 	}
 
 	for _, phase := range p.Phases {

@@ -269,7 +269,7 @@ func withoutSecrets(in record.Input) record.Input {
 	in.Run, in.ServiceAccount = "", ""
 
 	if in.Profile != nil {
-		in.Profile = &record.Profile{Name: in.Profile.Name, Location: in.Profile.Location, SkipSSLVerify: in.Profile.SkipSSLVerify}
+		in.Profile = &record.Profile{Name: in.Profile.Name, Namespace: in.Profile.Namespace, Location: in.Profile.Location, SkipSSLVerify: in.Profile.SkipSSLVerify}
 	}
 
 	if s := in.RepositoryServer; s != nil {

@@ -20,7 +20,7 @@ func (p *Plan) WriteTo(w io.Writer) (int64, error) {
 	fmt.Fprintf(&b, "blueprint %s (%s)\n", in.Blueprint.Name, in.BlueprintSource)
 
 	if in.Profile != nil {
-		fmt.Fprintf(&b, "profile   %s (%s)\n", in.Profile.Name, location(in.Profile.Location))
+		fmt.Fprintf(&b, "profile   %s (%s)\n", in.Profile.Reference(in.Namespace), location(in.Profile.Location))
 	}
 
 	if in.RepositoryServer != nil {

@@ -177,6 +177,8 @@ func (r *Resolver) fromSecret(secret *corev1.Secret, runNamespace string) (*reco
 	}
 
 	profile := record.ProfileOf(resolved)
+	profile.Namespace = secret.Namespace
+
 	if profile.Location.Type == blueprint.LocationFilestore && secret.Namespace != "" && secret.Namespace != runNamespace {
 		return nil, exit.New(exit.Usage, fmt.Errorf("using profile %q: its claim %q lies in namespace %q, and a pod in namespace %q cannot mount it",
 			secret.Name, profile.Location.ClaimName, secret.Namespace, runNamespace), "use an object store, or a file profile in namespace "+runNamespace)
@@ -201,7 +203,10 @@ func (r *Resolver) profileResource(ctx context.Context, namespace, name string) 
 		return nil, fmt.Errorf("resolving its credential: %w", coded(err))
 	}
 
-	return record.ProfileOf(resolved), nil
+	found := record.ProfileOf(resolved)
+	found.Namespace = namespace
+
+	return found, nil
 }
 
 // secret reads Secrets from the cluster; a reference without a namespace means the profile's own.
