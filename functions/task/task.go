@@ -10,19 +10,18 @@ import (
 	"io"
 	"slices"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/kubectl-kanister/kubectl-kanister/functions"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/kube"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/output"
-	"github.com/kubectl-kanister/kubectl-kanister/runner/toolimage"
 )
 
 // run starts the pod, or adopts the one that an earlier runner had started, and gives the outputs that its container wrote. The pod
 // is gone afterwards, except when the runner has to leave: then the successor adopts it. The outputs are given beside an
 // error, too.
 func run(ctx context.Context, run *functions.Run, o kube.PodOptions) (map[string]any, error) {
-	o.Program = kando(run)
+	if err := withKando(run, &o); err != nil {
+		return nil, err
+	}
 
 	pod, err := start(ctx, run, o)
 	if err != nil {
@@ -72,22 +71,6 @@ func run(ctx context.Context, run *functions.Run, o kube.PodOptions) (map[string
 	}
 
 	return outputs, err
-}
-
-// kando is for containers whose commands call it and whose images are none of upstream's, which have their own.
-func kando(run *functions.Run) *kube.Program {
-	if run.Input == nil || run.Input.RunnerImage == "" {
-		return nil
-	}
-
-	return &kube.Program{Image: run.Input.RunnerImage, Path: toolimage.Kando, For: func(c corev1.Container) bool {
-		words := slices.Concat(c.Command, c.Args)
-		for _, v := range c.Env {
-			words = append(words, v.Value)
-		}
-
-		return c.Image != run.Input.RunnerImage && toolimage.Needs(c.Image, words...)
-	}}
 }
 
 // start starts the pod on the first attempt and only adopts it on a later one, so that no command runs twice.

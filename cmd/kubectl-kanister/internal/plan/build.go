@@ -188,7 +188,7 @@ func (b *builder) phase(ctx context.Context, phase *blueprint.Phase) (Phase, err
 		if image, _ := args[arg.Name].(string); arg.Name == "image" || strings.HasSuffix(arg.Name, "Image") {
 			b.image(image)
 
-			if command := commandFor(args, arg.Name); image != b.request.RunnerImage && toolimage.Needs(image, command...) {
+			if command := commandFor(phase, arg.Name); image != b.request.RunnerImage && toolimage.Needs(image, command...) {
 				p.Effects = append(p.Effects, fmt.Sprintf("give the container with image %s the runner image's kando, at %s", image, toolimage.Kando))
 			}
 		}
@@ -197,8 +197,9 @@ func (b *builder) phase(ctx context.Context, phase *blueprint.Phase) (Phase, err
 	return p, b.objects(phase)
 }
 
-// commandFor is the command that runs in the image of an argument: command for image, initCommand for initImage.
-func commandFor(args map[string]any, image string) []string {
+// commandFor is the command that runs in the image of an argument: command for image, initCommand for initImage. Of values that only
+// the run finds out the templates are enough: kando is no secret.
+func commandFor(phase *blueprint.Phase, image string) []string {
 	name := strings.TrimSuffix(strings.TrimSuffix(image, "image"), "Image")
 	if name == "" {
 		name = "command"
@@ -206,14 +207,7 @@ func commandFor(args map[string]any, image string) []string {
 		name += "Command"
 	}
 
-	var words []string
-
-	list, _ := args[name].([]any)
-	for _, word := range list {
-		words = append(words, fmt.Sprint(word))
-	}
-
-	return words
+	return []string{fmt.Sprint(phase.Args[name])}
 }
 
 // unknown says of a function of the runner image's own what cannot be said of it.
