@@ -5,6 +5,7 @@ import (
 	// One line per family of functions.
 	_ "github.com/kubectl-kanister/kubectl-kanister/functions/csi"
 	_ "github.com/kubectl-kanister/kubectl-kanister/functions/data"
+	_ "github.com/kubectl-kanister/kubectl-kanister/functions/ebs"
 	_ "github.com/kubectl-kanister/kubectl-kanister/functions/exec"
 	_ "github.com/kubectl-kanister/kubectl-kanister/functions/kopiaserver"
 	_ "github.com/kubectl-kanister/kubectl-kanister/functions/kubeops"

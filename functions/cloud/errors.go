@@ -73,7 +73,7 @@ func hint(code, action string) string {
 			return "let the AWS identity do what the message names"
 		}
 
-		if create := strings.HasPrefix(action, "ec2:Create"); create {
+		if strings.HasPrefix(action, "ec2:Create") {
 			action += " and ec2:CreateTags"
 		}
 

@@ -22,6 +22,9 @@ var withoutRules = map[string]string{
 	"DeleteRDSSnapshot":   "the runner asks AWS itself",
 	"ReleaseRDSInstance":  "the runner asks AWS itself",
 
+	"WaitForSnapshotCompletion": "the runner asks AWS itself",
+	"DeleteVolumeSnapshot":      "the runner asks AWS itself",
+
 	"DeleteDataUsingKopiaServer": "the runner opens the repository itself, or reaches its server",
 }
 

@@ -24,7 +24,7 @@ func (f ExportRDSSnapshotToLocation) Exec(ctx context.Context, run *functions.Ru
 		return nil, fmt.Errorf("reading argument %q: databases of %q cannot be dumped; PostgreSQL and aurora-postgresql can", "dbEngine", a.DBEngine)
 	}
 
-	names, err := list("databases", a.Databases)
+	names, err := cloud.List("databases", a.Databases)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func artifact(a arguments, backupID string) string {
 
 // groups are the security groups of the argument, or those that the instance has.
 func (s *session) groups(ctx context.Context, a arguments) ([]string, error) {
-	groups, err := list("securityGroupID", a.SecurityGroups)
+	groups, err := cloud.List("securityGroupID", a.SecurityGroups)
 	if err != nil || len(groups) > 0 {
 		return groups, err
 	}

@@ -126,46 +126,6 @@ func suffixed(run *functions.Run, id string) string {
 	return strings.TrimRight(id, "-") + "-" + suffix
 }
 
-// list reads a list of texts, however it was written: as a list, as the text of a YAML list (what the outputs of the family are), or
-// separated by commas or blanks.
-func list(argument string, value any) ([]string, error) {
-	var items []string
-
-	switch v := value.(type) {
-	case nil:
-	case []string:
-		items = v
-	case []any:
-		for _, item := range v {
-			items = append(items, fmt.Sprint(item))
-		}
-	case string:
-		text := strings.TrimSpace(v)
-		if text == "" || text == "<no value>" || text == "<nil>" {
-			return nil, nil
-		}
-
-		var parsed any
-		if err := yaml.Unmarshal([]byte(text), &parsed); err != nil {
-			return nil, fmt.Errorf("reading argument %q: %q is no list: %w", argument, text, err)
-		}
-
-		if many, ok := parsed.([]any); ok {
-			if items, err := list(argument, many); len(items) != 1 || err != nil {
-				return items, err
-			}
-			// What a template makes of a list: [a b].
-			text = fmt.Sprint(many[0])
-		}
-
-		items = strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' || r == '\t' })
-	default:
-		return nil, fmt.Errorf("reading argument %q: it is no list of texts", argument)
-	}
-
-	return slices.DeleteFunc(slices.Clone(items), func(s string) bool { return strings.TrimSpace(s) == "" }), nil
-}
-
 // text is a list as outputs give it.
 func text(items []string) string {
 	if len(items) == 0 {

@@ -7,7 +7,7 @@ import (
 
 // All are the built-in functions, sorted by name.
 func All() []Function {
-	all := slices.Concat(execFamily, taskFamily, workloadFamily, dataFamily, locationFamily, csiFamily, volumesFamily, kubeopsFamily, waitFamily, rdsFamily, kopiaserverFamily)
+	all := slices.Concat(execFamily, taskFamily, workloadFamily, dataFamily, locationFamily, csiFamily, volumesFamily, kubeopsFamily, waitFamily, rdsFamily, ebsFamily, kopiaserverFamily)
 	slices.SortFunc(all, func(a, b Function) int { return strings.Compare(a.ID, b.ID) })
 
 	return all

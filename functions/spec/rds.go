@@ -2,8 +2,6 @@ package spec
 
 const rdsWaitDoc = "It waits at most two hours, or as `timeout` says, and asks RDS at growing intervals of up to half a minute; the status, and the percentage where RDS gives one, show in the run's progress.\n\n"
 
-const rdsAccessDoc = "The requests are made by the runner itself, with the profile's AWS credentials (keys, session token, role) or as `credentialsSource` says."
-
 var (
 	rdsInstance = Arg{Name: "instanceID", Type: String, Required: true, Doc: "Identifier of the DB instance; of the DB cluster if `dbEngine` is an Aurora engine."}
 	rdsEngine   = Arg{Name: "dbEngine", Type: String, Default: "a DB instance of any engine", Doc: "`aurora`, `aurora-mysql` or `aurora-postgresql` for an Aurora cluster. Any other value means a DB instance."}
@@ -15,12 +13,7 @@ var (
 	rdsImage    = Arg{Name: "image", Type: String, Default: RDSImage, Doc: "Image with `psql` and `pg_dump`, at least as new as the server. Nothing else is needed in it."}
 	rdsPrefix   = Arg{Name: "backupArtifactPrefix", Type: String, Default: "`instanceID`", Doc: "Path of the dump in the profile's location."}
 
-	rdsAccess = []Arg{
-		{Name: "credentialsSource", Type: String, Default: "profile", Values: []string{"profile", "secret", "eks_service_account"}, Doc: "Where the AWS credentials are: in the profile, in the Secret `credentialsSecret`, or the runner pod's own identity."},
-		{Name: "credentialsSecret", Type: String, Doc: "Name under which the run or a phase's `objects` has the Secret, with the keys `aws_access_key_id`, `aws_secret_access_key` and perhaps `aws_session_token` and `role`."},
-		{Name: "region", Type: String, Default: "that of the Secret, of the profile, or of the pod's environment", Doc: "AWS region."},
-		{Name: "endpoint", Type: String, Default: "AWS's own", Doc: "URL of the RDS API, for a private one. `AWS_ENDPOINT_URL_RDS` in the runner's environment works, too. Ours."},
-	}
+	rdsAccess = awsAccess("RDS", "")
 
 	rdsGroupsOutput = Output{Name: "securityGroupID", Type: Strings, Doc: "VPC security groups of the instance, as the text of a YAML list."}
 )
@@ -44,7 +37,7 @@ var rdsFamily = []Function{
 		Summary: "Take a snapshot of an RDS instance or Aurora cluster.",
 		Doc: rdsWaitDoc + `The snapshot is named ` + "`<instanceID>-<ten characters>`" + ` and carries the tag ` + "`kanister.io/run`" + `. It belongs to the user: it stays when the run has ended, failed or not, until DeleteRDSSnapshot removes it. Repeating the phase after a crash goes on with the snapshot that was made. An instance that is not ready for a snapshot (backing up, modifying) is waited for.
 
-` + rdsAccessDoc,
+` + awsAccessDoc,
 		Args: with([]Arg{rdsInstance, rdsEngine, rdsTimeout}, rdsAccess),
 		Outputs: []Output{
 			{Name: "snapshotID", Type: String, Doc: "Identifier of the snapshot."},
@@ -72,7 +65,7 @@ The pod's image needs ` + "`psql` and `pg_dump`" + ` only: the program that call
 
 Different from upstream: ` + "`aurora-postgresql`" + ` is accepted, ` + "`image`" + ` works, template databases are not dumped, ` + "`backupID`" + ` ends in ` + "`.sql.gz`" + `, and the databases are listed in the pod, encrypted if the server allows.
 
-` + rdsAccessDoc,
+` + awsAccessDoc,
 		Args: with([]Arg{
 			rdsInstance,
 			{Name: "namespace", Type: String, Required: true, Doc: "Namespace of the pod."},
@@ -123,7 +116,7 @@ Without ` + "`snapshotID`" + `: a pod restores the dump ` + "`<backupArtifactPre
 
 Different from upstream: ` + "`endpoint`" + ` is given in both cases, an error while an Aurora cluster is deleted fails the phase, and a failing statement fails the restore.
 
-` + rdsAccessDoc,
+` + awsAccessDoc,
 		Args: with([]Arg{
 			rdsInstance,
 			{Name: "snapshotID", Type: String, Doc: "Identifier of the snapshot. Empty, or absent: the dump `backupID` is restored."},
@@ -164,7 +157,7 @@ Different from upstream: ` + "`endpoint`" + ` is given in both cases, an error w
 		Summary: "Delete a snapshot of an RDS instance or Aurora cluster.",
 		Doc: rdsWaitDoc + `A snapshot that is gone already is no error.
 
-` + rdsAccessDoc,
+` + awsAccessDoc,
 		Args: with([]Arg{
 			{Name: "snapshotID", Type: String, Required: true, Doc: "Identifier of the snapshot."},
 			rdsEngine, rdsTimeout,

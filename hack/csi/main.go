@@ -1,9 +1,10 @@
 // Command csi is the test bed's CSI driver: volumes with snapshots and clones on btrfs. It serves one node, as root, on the
-// host; see package driver. As "csi keep PROGRAM [ARG...]" it keeps another program running; see package keeper.
+// host; see package driver. As "csi ebs" it mounts volumes of the stand-in for EC2 instead. As "csi keep PROGRAM [ARG...]" it keeps another program running; see package keeper.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"log/slog"
 	"os"
@@ -24,6 +25,13 @@ func main() {
 		k := keeper.Keeper{Command: os.Args[2:], Pause: time.Second, Grace: 5 * time.Second, Log: log}
 		if err := k.Run(ctx); err != nil {
 			log.Error("starting", "error", err)
+			os.Exit(1)
+		}
+		return
+	}
+	if len(os.Args) > 1 && os.Args[1] == "ebs" {
+		if err := ebs(ctx, log, os.Args[2:]); err != nil {
+			log.Error("stopping", "error", err)
 			os.Exit(1)
 		}
 		return
@@ -49,4 +57,20 @@ func main() {
 		log.Error("stopping", "error", err)
 		os.Exit(1)
 	}
+}
+
+func ebs(ctx context.Context, log *slog.Logger, args []string) error {
+	d := driver.EBS{Log: log}
+	flags := flag.NewFlagSet("ebs", flag.ExitOnError)
+	socket := flags.String("socket", "", "Unix socket to serve on, in the kubelet's plugins_registry directory")
+	flags.StringVar(&d.Volumes, "volumes", "", "directory of the pool's volumes, in which the stand-in for EC2 has its own")
+	flags.StringVar(&d.Node, "node", "", "name of the Kubernetes node")
+	flags.StringVar(&d.Zone, "zone", "", "zone that the node says it is in")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *socket == "" || d.Volumes == "" || d.Node == "" || d.Zone == "" {
+		return errors.New("one of the flags --socket, --volumes, --node, --zone is missing")
+	}
+	return d.Serve(ctx, *socket)
 }

@@ -318,15 +318,15 @@ func (s *scaleState) missing() string {
 
 	switch {
 	case alive != int(want):
-		return fmt.Sprintf("%d pods are left", alive)
+		return fmt.Sprintf("pods left: %d", alive)
 	case !s.ready || want == 0:
 		return ""
 	case number("status", "readyReplicas") != want:
-		return fmt.Sprintf("%d are ready", number("status", "readyReplicas"))
+		return fmt.Sprintf("%d of %d ready", number("status", "readyReplicas"), want)
 	case s.workload.Kind != StatefulSet && number("status", "availableReplicas") != want:
-		return fmt.Sprintf("%d are available", number("status", "availableReplicas"))
+		return fmt.Sprintf("%d of %d available", number("status", "availableReplicas"), want)
 	case s.workload.Kind != StatefulSet && s.workload.Kind != ReplicaSet && number("status", "updatedReplicas") != want:
-		return fmt.Sprintf("%d are up to date", number("status", "updatedReplicas"))
+		return fmt.Sprintf("%d of %d up to date", number("status", "updatedReplicas"), want)
 	default:
 		return ""
 	}

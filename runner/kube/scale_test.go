@@ -16,9 +16,9 @@ func TestMissing(t *testing.T) {
 		missing               string
 	}{
 		"arrived":               {3, 3, 3, 3, ""},
-		"on its way":            {3, 3, 3, 1, "1 are ready"},
+		"on its way":            {3, 3, 3, 1, "1 of 3 ready"},
 		"an autoscaler has it":  {2, 4, 4, 4, ""},
-		"and it is on its way":  {2, 4, 4, 3, "3 are ready"},
+		"and it is on its way":  {2, 4, 4, 3, "3 of 4 ready"},
 		"stopped":               {0, 0, 0, 0, ""},
 		"somebody starts it":    {0, 2, 2, 2, "somebody else set it to 2"},
 		"somebody has stopped":  {2, 0, 0, 0, "somebody else set it to 0"},

@@ -71,12 +71,16 @@ always a List, whatever the number of items.`,
 
 // newExplain is `explain`.
 func newExplain(streams genericiooptions.IOStreams) *cobra.Command {
+	functions := function.NewCmdExplain(streams)
 	cmd := &cobra.Command{
-		Use:     "explain function NAME...",
-		Short:   "Explain Kanister Functions",
-		Example: `  kubectl kanister explain function KubeTask`,
+		Use:               "explain [function] NAME...",
+		Short:             "Explain Kanister Functions",
+		Example:           `  kubectl kanister explain KubeTask`,
+		Args:              functions.Args,
+		ValidArgsFunction: functions.ValidArgsFunction,
+		RunE:              functions.RunE,
 	}
-	cmd.AddCommand(function.NewCmdExplain(streams))
+	cmd.AddCommand(functions)
 
 	return cmd
 }

@@ -84,6 +84,10 @@ func bind(volume, target string, flags uintptr) error {
 
 // NodeUnpublishVolume undoes NodePublishVolume, also when that was interrupted or done twice.
 func (d *Driver) NodeUnpublishVolume(_ context.Context, req *csi.NodeUnpublishVolumeRequest) (*csi.NodeUnpublishVolumeResponse, error) {
+	return unpublish(req)
+}
+
+func unpublish(req *csi.NodeUnpublishVolumeRequest) (*csi.NodeUnpublishVolumeResponse, error) {
 	if err := required("volume_id", req.GetVolumeId(), "target_path", req.GetTargetPath()); err != nil {
 		return nil, err
 	}

@@ -11,14 +11,14 @@ import (
 // do not do it themselves.
 type registrar struct {
 	registration.UnimplementedRegistrationServer
-	socket string
-	log    *slog.Logger
+	name, socket string
+	log          *slog.Logger
 }
 
 func (r *registrar) GetInfo(context.Context, *registration.InfoRequest) (*registration.PluginInfo, error) {
 	return &registration.PluginInfo{
 		Type:              registration.CSIPlugin,
-		Name:              Name,
+		Name:              r.name,
 		Endpoint:          r.socket,
 		SupportedVersions: []string{Version},
 	}, nil

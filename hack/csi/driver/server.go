@@ -42,6 +42,16 @@ type Driver struct {
 // Serve listens on the Unix socket until ctx ends, then lets calls under way finish. The socket must lie in the kubelet's
 // plugins_registry directory: its appearance there is what makes the kubelet ask for the driver.
 func (d *Driver) Serve(ctx context.Context, socket string) error {
+	return listen(ctx, socket, d.Log, func(server *grpc.Server) {
+		csi.RegisterIdentityServer(server, d)
+		csi.RegisterControllerServer(server, d)
+		csi.RegisterNodeServer(server, d)
+		registration.RegisterRegistrationServer(server, &registrar{name: Name, socket: socket, log: d.Log})
+		d.Log.Info("serving", "socket", socket, "node", d.Node, "quota", d.Pool.QuotaEnabled())
+	})
+}
+
+func listen(ctx context.Context, socket string, log *slog.Logger, register func(*grpc.Server)) error {
 	if err := os.MkdirAll(filepath.Dir(socket), 0o750); err != nil {
 		return fmt.Errorf("making directory of socket: %w", err)
 	}
@@ -52,11 +62,8 @@ func (d *Driver) Serve(ctx context.Context, socket string) error {
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
 	}
-	server := grpc.NewServer(grpc.UnaryInterceptor(d.logged))
-	csi.RegisterIdentityServer(server, d)
-	csi.RegisterControllerServer(server, d)
-	csi.RegisterNodeServer(server, d)
-	registration.RegisterRegistrationServer(server, &registrar{socket: socket, log: d.Log})
+	server := grpc.NewServer(grpc.UnaryInterceptor(logged(log)))
+	register(server)
 
 	stopped := make(chan struct{})
 	ctx, cancel := context.WithCancel(ctx)
@@ -65,7 +72,6 @@ func (d *Driver) Serve(ctx context.Context, socket string) error {
 		<-ctx.Done()
 		server.GracefulStop()
 	}()
-	d.Log.Info("serving", "socket", socket, "node", d.Node, "quota", d.Pool.QuotaEnabled())
 	err = server.Serve(listener)
 	cancel()
 	<-stopped
@@ -73,22 +79,24 @@ func (d *Driver) Serve(ctx context.Context, socket string) error {
 }
 
 // logged writes one line per call that changes something or fails. Requests may hold secrets, so none is written.
-func (d *Driver) logged(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
-	begin := time.Now()
-	resp, err := handle(ctx, req)
-	level := slog.LevelDebug
-	switch req.(type) {
-	case *csi.CreateVolumeRequest, *csi.DeleteVolumeRequest, *csi.CreateSnapshotRequest, *csi.DeleteSnapshotRequest,
-		*csi.NodePublishVolumeRequest, *csi.NodeUnpublishVolumeRequest:
-		level = slog.LevelInfo
+func logged(log *slog.Logger) grpc.UnaryServerInterceptor {
+	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+		begin := time.Now()
+		resp, err := handle(ctx, req)
+		level := slog.LevelDebug
+		switch req.(type) {
+		case *csi.CreateVolumeRequest, *csi.DeleteVolumeRequest, *csi.CreateSnapshotRequest, *csi.DeleteSnapshotRequest,
+			*csi.NodePublishVolumeRequest, *csi.NodeUnpublishVolumeRequest:
+			level = slog.LevelInfo
+		}
+		attrs := []any{"call", info.FullMethod, "took", time.Since(begin).Round(time.Microsecond)}
+		if err != nil {
+			level = slog.LevelError
+			attrs = append(attrs, "error", err)
+		}
+		log.Log(ctx, level, "call", attrs...)
+		return resp, err
 	}
-	attrs := []any{"call", info.FullMethod, "took", time.Since(begin).Round(time.Microsecond)}
-	if err != nil {
-		level = slog.LevelError
-		attrs = append(attrs, "error", err)
-	}
-	d.Log.Log(ctx, level, "call", attrs...)
-	return resp, err
 }
 
 // failure gives the error of the pool the code that sidecars decide on; anything unknown is Internal, which they retry.

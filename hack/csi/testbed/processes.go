@@ -36,6 +36,9 @@ type Config struct {
 	NodeName string
 }
 
+// EBSZone is where the node is, as the driver of EBS volumes says.
+const EBSZone = "eu-test-1a"
+
 // Process is a program that runs beside the kubelet on the host, as root, for as long as the cluster is up.
 type Process struct {
 	Name string
@@ -81,6 +84,11 @@ func Processes(c Config) ([]Process, error) {
 			Args: append(slices.Clone(client), "--retry-interval-start=200ms", "--retry-interval-max=10s"),
 		},
 	}
+	all = append(all, Process{
+		Name: "ebs-csi", Path: paths["btrfs-csi"],
+		Args:  []string{"ebs", "--socket=" + c.ebsSocket(), "--volumes=" + filepath.Join(c.root(), "volumes"), "--node=" + c.NodeName, "--zone=" + EBSZone},
+		Ready: c.ebsReady,
+	})
 	for i, p := range all {
 		all[i].Path, all[i].Args = paths["btrfs-csi"], append([]string{"keep", p.Path}, p.Args...)
 	}
@@ -101,19 +109,30 @@ func Wipe(c Config) error {
 func (c Config) socket() string {
 	return filepath.Join(c.KubeletDir, "plugins_registry", driver.Name+"-reg.sock")
 }
+func (c Config) ebsSocket() string {
+	return filepath.Join(c.KubeletDir, "plugins_registry", driver.EBSName+"-reg.sock")
+}
 func (c Config) image() string { return filepath.Join(c.StateDir, "btrfs.img") }
 func (c Config) root() string  { return filepath.Join(c.StateDir, "btrfs") }
 
 // driverReady waits for the driver to answer and for the kubelet to have announced it in the node's CSINode object: pods
 // scheduled earlier fail to mount at first.
 func (c Config) driverReady(ctx context.Context) error {
-	conn, err := grpc.NewClient("unix://"+c.socket(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	return c.registered(ctx, driver.Name, c.socket())
+}
+
+func (c Config) ebsReady(ctx context.Context) error {
+	return c.registered(ctx, driver.EBSName, c.ebsSocket())
+}
+
+func (c Config) registered(ctx context.Context, name, socket string) error {
+	conn, err := grpc.NewClient("unix://"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return fmt.Errorf("connecting to CSI driver: %w", err)
 	}
 	defer func() { _ = conn.Close() }()
 	if _, err := csi.NewIdentityClient(conn).Probe(ctx, &csi.ProbeRequest{}, grpc.WaitForReady(true)); err != nil {
-		return fmt.Errorf("probing CSI driver at %q: %w", c.socket(), err)
+		return fmt.Errorf("probing CSI driver at %q: %w", socket, err)
 	}
 	config, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig)
 	if err != nil {
@@ -125,10 +144,10 @@ func (c Config) driverReady(ctx context.Context) error {
 	}
 	err = wait.PollUntilContextCancel(ctx, 200*time.Millisecond, true, func(ctx context.Context) (bool, error) {
 		node, err := client.StorageV1().CSINodes().Get(ctx, c.NodeName, metav1.GetOptions{})
-		return err == nil && slices.ContainsFunc(node.Spec.Drivers, func(d storagev1.CSINodeDriver) bool { return d.Name == driver.Name }), nil
+		return err == nil && slices.ContainsFunc(node.Spec.Drivers, func(d storagev1.CSINodeDriver) bool { return d.Name == name }), nil
 	})
 	if err != nil {
-		return fmt.Errorf("waiting for kubelet to register CSI driver %q on node %q: %w", driver.Name, c.NodeName, err)
+		return fmt.Errorf("waiting for kubelet to register CSI driver %q on node %q: %w", name, c.NodeName, err)
 	}
 	return nil
 }

@@ -114,6 +114,20 @@ func TestResolveRule(t *testing.T) {
 	}
 }
 
+// TestMergeReasons: a reason that several functions give is told once, also one with a semicolon.
+func TestMergeReasons(t *testing.T) {
+	const why = "take snapshots; without, copy live"
+
+	var in []Grant
+	for _, verb := range []string{"create", "get", "list"} {
+		in = append(in, Grant{Rule: rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{verb}}, Why: why})
+	}
+
+	if got := Merge(in); len(got) != 1 || got[0].Why != why {
+		t.Errorf("got %+v", got)
+	}
+}
+
 func TestMerge(t *testing.T) {
 	grant := func(namespace, group string, optional bool, verbs, resources string, names ...string) Grant {
 		return Grant{Namespace: namespace, Optional: optional, Rule: rbacv1.PolicyRule{

@@ -106,8 +106,9 @@ func key(g Grant, resources, verbs []string) string {
 	return strings.Join(parts, "\x00")
 }
 
+// reasons are those of both, each once. A reason may itself have a semicolon.
 func reasons(a, b string) string {
-	if b == "" || slices.Contains(strings.Split(a, "; "), b) {
+	if strings.Contains("; "+a+"; ", "; "+b+"; ") || b == "" {
 		return a
 	}
 

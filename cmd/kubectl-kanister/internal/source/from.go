@@ -25,6 +25,9 @@ const Latest = "latest"
 // ActionSetPrefix is what From.Name begins with if it is an ActionSet.
 const ActionSetPrefix = "actionset/"
 
+// recordWords stand before the slash of a run record's name; the long ones are what get -o name prints.
+var recordWords = []string{"run", "runs", "run.kanister.io", "backup", "backups", "backup.kanister.io"}
+
 // From is what a finished run gives to a restore or a delete.
 type From struct {
 	// Name is the run's name, or actionset/NAME.
@@ -46,8 +49,9 @@ type From struct {
 
 // From finds the run by the word the user gave:
 //
-//	RUN                        a run record in namespace
-//	latest                     the newest backup that is complete and was not deleted; of target, if one is given
+//	RUN, run/RUN, backup/RUN   a run record in namespace; also as -o name prints it
+//	latest                     the newest backup that is complete and was not deleted; of target, if one is given, else of the
+//	                           only target in namespace that has any
 //	actionset/[NAMESPACE/]NAME an ActionSet of an upstream installation
 //	FILE                       a run record or an ActionSet in a file
 //
@@ -68,7 +72,7 @@ func (r *Resolver) From(ctx context.Context, word, namespace string, target *blu
 		}
 
 		return fromActionSet("actionset.cr.kanister.io "+ns+"/"+name, data, target)
-	case prefixed && kind != "run" && kind != "runs":
+	case prefixed && !slices.Contains(recordWords, kind):
 		return nil, exit.New(exit.Usage, fmt.Errorf("looking for run %q: %q is neither a file (./%s) nor actionset/", word, kind, word), "kubectl kanister get runs -n "+namespace)
 	case word == Latest:
 		return r.latest(ctx, namespace, target)
@@ -104,7 +108,9 @@ func (r *Resolver) fromRun(ctx context.Context, run, namespace string) (*From, e
 	return from, nil
 }
 
-// latest takes the newest complete run with artifacts that is not itself a restore or a delete and was not deleted since.
+// latest takes the newest complete run with artifacts that is not itself a restore or a delete and was not deleted since. Without
+// a target there must be only one that has such runs: which of several applications is overwritten must not depend on which was
+// backed up last.
 func (r *Resolver) latest(ctx context.Context, namespace string, target *blueprint.ObjectReference) (*From, error) {
 	selector := []string{record.LabelRecord + "=true", record.LabelState + "=" + string(record.Complete)}
 	of := ""
@@ -122,23 +128,42 @@ func (r *Resolver) latest(ctx context.Context, namespace string, target *bluepri
 	records := list.Items
 	slices.SortFunc(records, func(a, b corev1.ConfigMap) int { return b.CreationTimestamp.Compare(a.CreationTimestamp.Time) })
 
+	var found *From
+
 	for i := range records {
-		if action := records[i].Labels[record.LabelAction]; action == "restore" || action == "delete" {
+		action := records[i].Labels[record.LabelAction]
+		if action == "restore" || action == "delete" || found != nil && labelled(&records[i], found.Target) {
 			continue
 		}
 
 		from, err := r.fromRun(ctx, records[i].Name, namespace)
-		if err == nil && len(from.Artifacts) > 0 {
-			return from, nil
-		}
 
-		if err != nil && exit.Of(err) != exit.Usage {
+		switch {
+		case err != nil && exit.Of(err) != exit.Usage:
 			return nil, err
+		case err != nil || len(from.Artifacts) == 0:
+		case target != nil:
+			return from, nil
+		case found == nil:
+			found = from
+		default:
+			return nil, exit.New(exit.Usage, fmt.Errorf("looking for the latest backup: namespace %q has backups of more than one target: %s/%s, %s/%s",
+				namespace, found.Target.Kind, found.Target.Name, from.Target.Kind, from.Target.Name),
+				fmt.Sprintf("name the target: %s/%s --from latest", found.Target.Kind, found.Target.Name))
 		}
+	}
+
+	if found != nil {
+		return found, nil
 	}
 
 	return nil, exit.New(exit.Usage, fmt.Errorf("looking for the latest backup%s: there is no complete one in namespace %q", of, namespace),
 		"kubectl kanister get backups -n "+namespace)
+}
+
+// labelled tells whether a record is of a run on target.
+func labelled(held *corev1.ConfigMap, target blueprint.ObjectReference) bool {
+	return held.Labels[record.LabelTargetKind] == record.LabelValue(target.Kind) && held.Labels[record.LabelTargetName] == record.LabelValue(target.Name)
 }
 
 // deletedBy names a complete delete run that used run, or "".

@@ -254,7 +254,8 @@ func TestFrom(t *testing.T) {
 		{word: "one", want: "one"},
 		{word: "run/two", want: "two"},
 		{word: "latest", target: db, want: "two"},
-		{word: "latest", want: "other"},
+		{word: "backup.kanister.io/two", want: "two"},
+		{word: "latest", says: []string{"more than one target", "statefulset/db"}},
 		{word: file, want: "filed"},
 		{word: "actionset/backup-1", want: "actionset/backup-1"},
 		{word: set, want: "actionset/backup-1"},
@@ -298,6 +299,25 @@ func TestFrom(t *testing.T) {
 
 	if from.Kept == nil || from.Kept.Name != "kept" || from.Profile != "s3" || from.Blueprint != "builtin/volumes" {
 		t.Errorf("run: %+v", from)
+	}
+}
+
+// TestFromLatestWithoutTarget: the latest backup of whatever there is, as long as there is only one thing. A backup that was deleted is
+// none.
+func TestFromLatestWithoutTarget(t *testing.T) {
+	web := func(r *record.Record) { r.Target.Name = "web" }
+	deletesWeb := func(r *record.Record) { r.Action, r.From, r.Artifacts, r.Target.Name = "delete", "web", nil, "web" }
+	r, _, _ := resolver(t, nil, held(t, "one", at(1)), held(t, "two", at(2)), held(t, "web", and(at(3), web)), held(t, "del", and(at(4), deletesWeb)))
+
+	if from, err := r.From(t.Context(), Latest, "demo", nil); err != nil || from.Name != "two" {
+		t.Errorf("got %+v, %v", from, err)
+	}
+
+	r, _, _ = resolver(t, nil, held(t, "one", at(1)), held(t, "two", at(2)), held(t, "web", and(at(3), web)))
+
+	_, err := r.From(t.Context(), Latest, "demo", nil)
+	if exit.Of(err) != exit.Usage || !strings.Contains(exit.HintOf(err), "statefulset/web --from latest") {
+		t.Errorf("got %v, hint %q", err, exit.HintOf(err))
 	}
 }
 

@@ -146,6 +146,9 @@ func explainOne(err error, namespace string, request Request) (code exit.Code, h
 	switch {
 	case apierrors.IsNotFound(err) && errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Name != "":
 		details := status.Status().Details
+		if details.Group == "" && details.Kind == "namespaces" {
+			return exit.Usage, "kubectl get namespaces", fmt.Errorf("looking for the target: no namespace %q", details.Name)
+		}
 
 		return exit.Usage, "kubectl get " + qualified(details.Kind, details.Group) + " -n " + namespace,
 			fmt.Errorf("looking for the target: no %s %q in namespace %q", singular(details.Kind), details.Name, namespace)

@@ -195,6 +195,7 @@ func TestResolveFails(t *testing.T) {
 	}{
 		{target.Request{Args: []string{"deploy/nope"}}, []string{`no deployment "nope" in namespace "demo"`}, "kubectl get deployments -n demo"},
 		{target.Request{Args: []string{"deploy/nope", "sts/none", "deploy/web"}}, []string{`no deployment "nope"`, `no statefulset "none"`}, "kubectl get"},
+		{target.Request{Args: []string{"ns/nowhere"}}, []string{`no namespace "nowhere"`}, "kubectl get namespaces"},
 		{target.Request{Args: []string{"unicorn/x"}}, []string{`"unicorn"`}, "kubectl api-resources"},
 		{target.Request{Args: []string{"deploy"}}, []string{"no name was specified"}, "deploy/foo"},
 		{target.Request{Args: []string{"pvc"}, Selector: "app=shop"}, []string{`nothing in namespace "demo" matches "pvc -l app=shop"`}, "kubectl get pvc -n demo"},

@@ -86,11 +86,7 @@ func phaseParts(p *record.Phase) []string {
 			parts = append(parts, "failed")
 		}
 	case record.Complete:
-		if p.Progress != nil {
-			last := *p.Progress
-			last.Message = subject(last.Message)
-			parts = progressParts(&last)
-		}
+		parts = progressParts(lasting(p))
 	case record.Pending, record.Running:
 	}
 
@@ -321,8 +317,21 @@ func where(last *record.Record) string {
 	return " (" + string(last.State) + ")"
 }
 
-// ProgressText is what a function reported of itself, in one line; "" for nothing.
-func ProgressText(p *record.Progress) string { return strings.Join(progressParts(p), " · ") }
+// PhaseProgress is what a function reported of its phase, in one line, without what a phase that is over waited for at the last; ""
+// for nothing.
+func PhaseProgress(p *record.Phase) string { return strings.Join(progressParts(lasting(p)), " · ") }
+
+// lasting is the progress of a phase as far as it still means something.
+func lasting(p *record.Phase) *record.Progress {
+	if p.Progress == nil || p.State != record.Complete {
+		return p.Progress
+	}
+
+	last := *p.Progress
+	last.Message = subject(last.Message)
+
+	return &last
+}
 
 // FailureLines are the evidence of a failure, without colours and hint.
 func FailureLines(f *record.Failure) []string { return sayer{}.failure(f) }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/complete"
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/exit"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
 )
 
 // NewCmdBackup is `backup TARGET`.
@@ -88,7 +89,7 @@ func (o *Options) command(use, short, long, example string) *cobra.Command {
 	fixed("image-pull-policy", "Always", "IfNotPresent", "Never")
 
 	_ = cmd.RegisterFlagCompletionFunc("profile", complete.Profiles(o.Getter))
-	_ = cmd.RegisterFlagCompletionFunc("from", complete.Runs(o.Getter, nil))
+	_ = cmd.RegisterFlagCompletionFunc("from", complete.Runs(o.Getter, complete.Filter{record.LabelAction: "backup", record.LabelState: string(record.Complete)}))
 
 	return cmd
 }

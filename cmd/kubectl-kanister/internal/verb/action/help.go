@@ -53,14 +53,15 @@ WHAT IT LEAVES BEHIND
   The run record. The target as the blueprint's restore action leaves it.
 
 HOW IT FAILS
-  A restore is refused while another run works on the same target. If a phase fails the data may be partly restored: the message
-  says what was done; a workload that was scaled down comes back; the same restore can be run again.
+  A restore is refused while another run works on the same target. If a phase fails before anything was written, a workload that
+  was scaled down comes back; if its volumes are half restored it stays down. The message says which; the same restore can be
+  run again.
 `
 
 const restoreExample = `  # Back to where it came from
   kubectl kanister restore --from backup-postgres-7f3k2
 
-  # The newest complete backup of this target
+  # The newest complete backup of this target; it may be left out where only one target has backups
   kubectl kanister restore sts/postgres --from latest
 
   # Onto another target

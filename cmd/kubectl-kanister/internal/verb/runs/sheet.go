@@ -16,7 +16,7 @@ import (
 )
 
 // longest value of an output that is shown whole, in bytes.
-const longest = 2000
+const longest = 300
 
 // sheet is the text of `describe`.
 func sheet(run Run, seen evidence, commands ui.Commands, now time.Time) string {
@@ -132,7 +132,7 @@ func (w *writer) phase(number string, p *record.Phase) {
 
 	w.line(1, "%s %s: %s%s (%s)", number, p.Name, p.State, took, p.Func)
 
-	if text := ui.ProgressText(p.Progress); text != "" {
+	if text := ui.PhaseProgress(p); text != "" {
 		w.line(3, "%s", text)
 	}
 

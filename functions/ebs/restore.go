@@ -1,0 +1,340 @@
+package ebs
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-kanister/kubectl-kanister/functions"
+	"github.com/kubectl-kanister/kubectl-kanister/functions/cloud"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/kube"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
+)
+
+// restoration is one snapshot on its way to a claim.
+type restoration struct {
+	Snapshot
+
+	claim string
+	// pv is the name of the PersistentVolume, there the claim that is in the way, done that this phase has made the claim before.
+	pv    string
+	there *corev1.PersistentVolumeClaim
+	done  bool
+	// size in GiB, and the identifier of the new volume.
+	size   int32
+	volume string
+}
+
+// Exec implements functions.Func.
+func (f CreateVolumeFromSnapshot) Exec(ctx context.Context, run *functions.Run, args map[string]any) (map[string]any, error) {
+	a, s, err := read(f.Function, run, args)
+	if err != nil {
+		return nil, err
+	}
+
+	all, err := s.plan(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+
+	if err := s.unused(ctx, a.Namespace, all); err != nil {
+		return nil, err
+	}
+
+	regions, err := s.ready(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+
+	var names []string
+	for _, r := range all {
+		names = append(names, r.pv)
+	}
+
+	if err := s.undo(ctx, a, volumes, regions, names); err != nil {
+		return nil, err
+	}
+
+	if err := s.make(ctx, a.Namespace, all); err != nil {
+		return nil, err // the undo list deletes what was made
+	}
+
+	if err := s.replaceAll(ctx, a.Namespace, all); err != nil {
+		return nil, err
+	}
+
+	return nil, s.dropUndo(ctx, volumes, regions)
+}
+
+// plan tells which snapshot goes where, and what is there.
+func (s *session) plan(ctx context.Context, a arguments) ([]*restoration, error) {
+	infos, err := decode(a.Snapshots)
+	if err != nil {
+		return nil, err
+	}
+
+	names, err := cloud.List("pvcNames", a.PVCNames)
+	if err != nil {
+		return nil, err
+	}
+
+	if len(names) > 0 && len(names) != len(infos) {
+		return nil, fmt.Errorf("reading argument %q: it names %d claims, and there are %d snapshots: %s", "pvcNames", len(names), len(infos), strings.Join(claimsIn(infos), ", "))
+	}
+
+	var all []*restoration
+
+	for i, info := range infos {
+		r := &restoration{Snapshot: info, claim: info.PVCName}
+		if len(names) > 0 {
+			r.claim = names[i]
+		}
+
+		switch {
+		case r.claim == "":
+			return nil, fmt.Errorf("reading argument %q: snapshot %q names no claim", "snapshots", info.SnapshotID)
+		case info.Az == "":
+			return nil, fmt.Errorf("reading argument %q: the snapshot of %q does not say in which zone (Az) its volume was", "snapshots", info.PVCName)
+		case slices.ContainsFunc(all, func(other *restoration) bool { return other.claim == r.claim }):
+			return nil, fmt.Errorf("reading argument %q: two snapshots would be restored to claim %q", "snapshots", r.claim)
+		}
+
+		r.Region = cmp.Or(r.Region, regionOf(r.Az))
+		r.pv = "kanister-pv-" + s.id + "-" + fmt.Sprint(i)
+
+		r.there, err = s.run.Kube.Claim(ctx, a.Namespace, r.claim)
+		if kube.IsReason(err, kube.ReasonNotFound) {
+			r.there, err = nil, nil
+		}
+
+		if err != nil {
+			return nil, err
+		}
+
+		r.done = r.there != nil && r.there.DeletionTimestamp == nil && r.there.Annotations[annotationPhase] == s.id
+		all = append(all, r)
+	}
+
+	return all, nil
+}
+
+func claimsIn(infos []Snapshot) []string {
+	var names []string
+	for _, info := range infos {
+		names = append(names, info.PVCName)
+	}
+
+	return names
+}
+
+// unused refuses to delete claims under a running application. Pods that are just ending get half a minute.
+func (s *session) unused(ctx context.Context, namespace string, all []*restoration) error {
+	if !slices.ContainsFunc(all, func(r *restoration) bool { return r.there != nil && !r.done }) {
+		return nil
+	}
+
+	for attempt := 0; ; attempt++ {
+		users, err := s.run.Kube.ConsumersOf(ctx, namespace)
+		if err != nil {
+			return err
+		}
+
+		var inUse []string
+
+		for _, r := range all {
+			for _, pod := range users[r.claim] {
+				if r.there != nil && !r.done {
+					inUse = append(inUse, fmt.Sprintf("pod %s uses claim %s", pod.Name, r.claim))
+				}
+			}
+		}
+
+		if len(inUse) == 0 {
+			return nil
+		}
+
+		if attempt == 10 {
+			return &kube.Error{
+				Reason: "VolumeInUse", Message: fmt.Sprintf("claims to make again in namespace %q are in use: %s", namespace, strings.Join(inUse, ", ")),
+				Hint: "scale the workload down first, by ScaleWorkload",
+			}
+		}
+
+		s.run.Journal.Progress(record.Progress{Message: "waiting until the claims are free: " + strings.Join(inUse, ", ")})
+
+		if err := s.run.Kube.Sleep(ctx, 3*time.Second); err != nil {
+			return err
+		}
+	}
+}
+
+// ready waits until the snapshots can be restored, and learns their sizes. It gives the regions that they are in.
+func (s *session) ready(ctx context.Context, all []*restoration) ([]string, error) {
+	var infos []Snapshot
+
+	for _, r := range all {
+		at, err := s.in(ctx, r.Region)
+		if err != nil {
+			return nil, err
+		}
+
+		r.Region = at.region
+		infos = append(infos, r.Snapshot)
+	}
+
+	found, err := s.waitSnapshots(ctx, infos, known)
+	if err != nil {
+		return nil, err
+	}
+
+	for _, r := range all {
+		r.size = max(r.SizeGiB, aws.ToInt32(found[r.SnapshotID].VolumeSize))
+	}
+
+	return regionsOf(infos), nil
+}
+
+// make makes volumes and PersistentVolumes for what is not done.
+func (s *session) make(ctx context.Context, namespace string, all []*restoration) error {
+	open := slices.DeleteFunc(slices.Clone(all), func(r *restoration) bool { return r.done })
+
+	if err := each(len(open), func(i int) error { return s.makeVolume(ctx, namespace, open[i]) }); err != nil {
+		return err
+	}
+
+	if err := s.waitVolumes(ctx, open); err != nil {
+		return err
+	}
+
+	return each(len(open), func(i int) error { return s.makePersistentVolume(ctx, namespace, open[i]) })
+}
+
+// replaceAll puts the new claims in the place of the old ones. From here on there is no way back.
+func (s *session) replaceAll(ctx context.Context, namespace string, all []*restoration) error {
+	hold := "ebs/" + s.run.Phase
+	if err := s.run.Journal.HoldUndo(ctx, hold, "not all volumes are restored"); err != nil {
+		return err
+	}
+
+	touched := s.run.Attempt > 1
+
+	for i, r := range all {
+		if r.done {
+			touched = true
+
+			continue
+		}
+
+		s.run.Journal.Progress(record.Progress{Message: fmt.Sprintf("making claim %s again (%d of %d)", r.claim, i+1, len(all))})
+
+		begun, err := s.replace(ctx, namespace, r)
+		touched = touched || begun
+
+		if err != nil {
+			return s.halfDone(ctx, hold, touched, all, err)
+		}
+	}
+
+	for _, r := range all {
+		if err := s.waitBound(ctx, namespace, r); err != nil {
+			return s.halfDone(ctx, hold, true, all, err)
+		}
+	}
+
+	return s.run.Journal.FreeUndo(ctx, hold)
+}
+
+// halfDone says what is restored and what is not.
+func (s *session) halfDone(ctx context.Context, hold string, touched bool, all []*restoration, cause error) error {
+	if functions.Leaving(ctx) {
+		return cause // a successor goes on
+	}
+
+	if !touched {
+		return errors.Join(cause, s.run.Journal.FreeUndo(ctx, hold))
+	}
+
+	var restored, others []string
+
+	for _, r := range all {
+		if r.done {
+			restored = append(restored, r.claim)
+		} else {
+			others = append(others, r.claim)
+		}
+	}
+
+	s.run.Journal.Warn(fmt.Sprintf("half restored: claims made again: %s; not: %s. What was scaled down stays so on purpose: restore again, then start it",
+		cmp.Or(strings.Join(restored, ", "), "none"), cmp.Or(strings.Join(others, ", "), "none")))
+
+	return cause
+}
+
+// replace deletes the claim that is in the way and makes the new one. begun: the old one is not what it was.
+func (s *session) replace(ctx context.Context, namespace string, r *restoration) (begun bool, err error) {
+	client := s.run.Kube.Clientset.CoreV1().PersistentVolumeClaims(namespace)
+
+	if r.there != nil {
+		if err := s.run.Kube.Retry(ctx, func(ctx context.Context) error {
+			return client.Delete(ctx, r.claim, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &r.there.UID}})
+		}); err != nil && !apierrors.IsNotFound(err) {
+			return false, explain(fmt.Sprintf("deleting persistentvolumeclaim %q in namespace %q", r.claim, namespace), err)
+		}
+
+		s.run.Journal.Event(fmt.Sprintf("claim %s deleted, to make it again from snapshot %s", r.claim, r.SnapshotID))
+
+		if err := s.run.Kube.WaitGone(ctx, corev1.SchemeGroupVersion.WithResource("persistentvolumeclaims"), namespace, r.claim, min(deleteLimit, max(s.Left(), time.Second))); err != nil {
+			return true, err
+		}
+	}
+
+	// The old one is gone: without the new one there would be none, so that a cancel comes too late here.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+
+	wanted := s.claimOf(namespace, r)
+
+	if err := s.run.Kube.Retry(ctx, func(ctx context.Context) error {
+		_, err := client.Create(ctx, wanted, metav1.CreateOptions{})
+
+		return err
+	}); err != nil && !s.isOurs(ctx, namespace, r, err) {
+		if apierrors.IsAlreadyExists(err) {
+			return true, &kube.Error{
+				Reason: "AlreadyExists", Message: fmt.Sprintf("making persistentvolumeclaim %q in namespace %q again: somebody else has made one in the meantime", r.claim, namespace),
+				Hint: "scale down the StatefulSet or pause the tool that makes the claim, then restore again",
+			}
+		}
+
+		return true, explain(fmt.Sprintf("making persistentvolumeclaim %q in namespace %q again", r.claim, namespace), err)
+	}
+
+	r.done = true
+
+	s.run.Journal.Event(fmt.Sprintf("claim %s made again on volume %s", r.claim, r.volume))
+
+	return true, nil
+}
+
+// deleteLimit is how long a claim may take to go: what holds it are pods that use it.
+const deleteLimit = 5 * time.Minute
+
+// isOurs tells whether a create that failed because the claim exists has, in an attempt without an answer, made it.
+func (s *session) isOurs(ctx context.Context, namespace string, r *restoration, err error) bool {
+	if !apierrors.IsAlreadyExists(err) {
+		return false
+	}
+
+	claim, err := s.run.Kube.Claim(ctx, namespace, r.claim)
+
+	return err == nil && claim.Annotations[annotationPhase] == s.id && claim.DeletionTimestamp == nil
+}
