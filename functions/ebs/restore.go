@@ -136,13 +136,18 @@ func claimsIn(infos []Snapshot) []string {
 	return names
 }
 
+// endingLimit is how long pods that use a claim may take to end.
+const endingLimit = 30 * time.Second
+
 // unused refuses to delete claims under a running application. Pods that are just ending get half a minute.
 func (s *session) unused(ctx context.Context, namespace string, all []*restoration) error {
 	if !slices.ContainsFunc(all, func(r *restoration) bool { return r.there != nil && !r.done }) {
 		return nil
 	}
 
-	for attempt := 0; ; attempt++ {
+	began := s.run.Kube.Now()
+
+	for {
 		users, err := s.run.Kube.ConsumersOf(ctx, namespace)
 		if err != nil {
 			return err
@@ -162,7 +167,7 @@ func (s *session) unused(ctx context.Context, namespace string, all []*restorati
 			return nil
 		}
 
-		if attempt == 10 {
+		if s.run.Kube.Now().Sub(began) >= endingLimit || s.Left() <= 0 {
 			return &kube.Error{
 				Reason: "VolumeInUse", Message: fmt.Sprintf("claims to make again in namespace %q are in use: %s", namespace, strings.Join(inUse, ", ")),
 				Hint: "scale the workload down first, by ScaleWorkload",
@@ -171,7 +176,7 @@ func (s *session) unused(ctx context.Context, namespace string, all []*restorati
 
 		s.run.Journal.Progress(record.Progress{Message: "waiting until the claims are free: " + strings.Join(inUse, ", ")})
 
-		if err := s.run.Kube.Sleep(ctx, 3*time.Second); err != nil {
+		if err := s.run.Kube.Sleep(ctx, 2*time.Second); err != nil {
 			return err
 		}
 	}

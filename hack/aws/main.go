@@ -1,4 +1,4 @@
-// Command aws is a loopback server of the AWS services that Kanister Functions use, for tests: see hack/aws/rds.
+// Command aws is a loopback server of the AWS services that Kanister Functions use, for tests: see hack/aws/rds and hack/aws/ec2.
 //
 //	aws install DIR             copies itself and the models to DIR, for a container of another image
 //	aws serve MODELS            serves; the environment says what:
@@ -21,6 +21,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/kubectl-kanister/kubectl-kanister/hack/aws/desk"
+	"github.com/kubectl-kanister/kubectl-kanister/hack/aws/ec2"
 	"github.com/kubectl-kanister/kubectl-kanister/hack/aws/model"
 	"github.com/kubectl-kanister/kubectl-kanister/hack/aws/rds"
 )
@@ -70,11 +72,20 @@ func install(dir string) error {
 }
 
 func serve(ctx context.Context, models string) error {
+	dir, keys := os.Getenv("DIR"), strings.Fields(os.Getenv("KEY_IDS"))
 	service, err := model.Load(filepath.Join(models, "rds.json"))
 	if err != nil {
 		return err
 	}
-	server, err := rds.New(service, os.Getenv("DIR"), os.Getenv("HOST"), strings.Fields(os.Getenv("KEY_IDS"))...)
+	server, err := rds.New(service, dir, os.Getenv("HOST"), keys...)
+	if err != nil {
+		return err
+	}
+	service, err = model.Load(filepath.Join(models, "ec2.json"))
+	if err != nil {
+		return err
+	}
+	volumes, err := ec2.New(service, dir, keys...)
 	if err != nil {
 		return err
 	}
@@ -94,7 +105,7 @@ func serve(ctx context.Context, models string) error {
 	if listen == "" {
 		listen = ":8080"
 	}
-	h := &http.Server{Addr: listen, Handler: server, ReadHeaderTimeout: 10 * time.Second}
+	h := &http.Server{Addr: listen, Handler: byService(server, map[string]http.Handler{"ec2": volumes}), ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		<-ctx.Done()
 		_ = h.Close() // the database servers go with the pod
@@ -103,4 +114,16 @@ func serve(ctx context.Context, models string) error {
 		return err
 	}
 	return nil
+}
+
+// byService gives a request to the service that it is signed for, or to the first.
+func byService(first http.Handler, others map[string]http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _, name := desk.ServiceOf(r)
+		if other := others[name]; other != nil {
+			other.ServeHTTP(w, r)
+			return
+		}
+		first.ServeHTTP(w, r)
+	})
 }

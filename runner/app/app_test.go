@@ -16,11 +16,13 @@ import (
 	"testing"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
 
 	"github.com/kubectl-kanister/kubectl-kanister/functions"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
@@ -56,6 +58,7 @@ func TestWords(t *testing.T) {
 type server struct {
 	mu      sync.Mutex
 	record  *corev1.ConfigMap
+	job     *batchv1.Job
 	away    int // requests that are still answered with 503
 	watches []chan corev1.ConfigMap
 }
@@ -101,6 +104,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 
 		_ = json.NewEncoder(w).Encode(s.record)
+	case strings.HasSuffix(r.URL.Path, "/jobs/run-1") && s.job != nil:
+		_ = json.NewEncoder(w).Encode(s.job)
 	case r.URL.Path == "/api/v1/namespaces/demo":
 		_ = json.NewEncoder(w).Encode(corev1.Namespace{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"}, ObjectMeta: metav1.ObjectMeta{Name: "demo"}})
 	default:
@@ -296,9 +301,17 @@ func TestRunCancelled(t *testing.T) {
 	}
 }
 
+func job() *batchv1.Job {
+	return &batchv1.Job{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"},
+		ObjectMeta: metav1.ObjectMeta{Name: "run-1", Namespace: "demo", UID: "1-2-3"},
+		Spec:       batchv1.JobSpec{BackoffLimit: ptr.To[int32](6)},
+	}
+}
+
 func TestRunTold(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
-	s := &server{}
+	s := &server{job: job()}
 
 	got := try(t, ctx, s, input("F"), fake{"F", func(context.Context, *functions.Run) error {
 		stop()
@@ -314,6 +327,20 @@ func TestRunTold(t *testing.T) {
 	got = try(t, t.Context(), s, input("F"), fake{"F", func(context.Context, *functions.Run) error { return errors.New("called again") }})
 	if got.code != ExitComplete || got.record.Attempts != 2 {
 		t.Errorf("code %d: %s", got.code, got.log)
+	}
+}
+
+func TestRunToldWithoutASuccessor(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+
+	got := try(t, ctx, &server{}, input("F"), fake{"F", func(ctx context.Context, _ *functions.Run) error {
+		stop()
+		<-ctx.Done()
+
+		return ctx.Err()
+	}})
+	if got.code != ExitFailed || got.record.State != record.Cancelled || got.record.CancelReason != "its Job was deleted" {
+		t.Errorf("code %d, %s, %q: %s", got.code, got.record.State, got.record.CancelReason, got.log)
 	}
 }
 

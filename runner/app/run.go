@@ -25,6 +25,7 @@ import (
 // Environment of the runner's container, from the downward API; package pack of the plugin writes it.
 const (
 	envPod       = "POD_NAME"
+	envPodUID    = "POD_UID"
 	envNamespace = "POD_NAMESPACE"
 	envNode      = "NODE_NAME"
 	envJob       = "JOB_NAME"
@@ -136,6 +137,12 @@ func (r *Runner) execute(ctx context.Context, in *record.Input, redactor *record
 		adopt(ctx, client.Dynamic, owner, in.Run, log)
 	}
 
+	if pod := r.pod(); pod.UID != "" && in.ServiceAccount == in.Run { // an account of the user's stays anyway
+		if err := keepRights(ctx, client, in.Namespace, in.Run, pod); err != nil {
+			log.Error(err.Error() + "; if the Job is deleted while the run goes on, nothing can be brought back")
+		}
+	}
+
 	place := newPlace(in)
 	defer place.Close()
 
@@ -175,6 +182,10 @@ func (r *Runner) execute(ctx context.Context, in *record.Input, redactor *record
 		Publish: place.Publish(), Withdraw: place.Withdraw(),
 	}
 
+	if owner != nil {
+		e.Orphaned = func(ctx context.Context) string { return orphaned(ctx, client, owner, log) }
+	}
+
 	return e.Run(ctx)
 }
 
@@ -189,6 +200,11 @@ func (r *Runner) owner(in *record.Input) *kube.Owner {
 		Namespace: in.Namespace,
 		Reference: metav1.OwnerReference{APIVersion: "batch/v1", Kind: "Job", Name: name, UID: types.UID(uid)},
 	}
+}
+
+// pod is this pod, as an owner; without a UID outside of one.
+func (r *Runner) pod() metav1.OwnerReference {
+	return metav1.OwnerReference{APIVersion: "v1", Kind: "Pod", Name: r.Getenv(envPod), UID: types.UID(r.Getenv(envPodUID))}
 }
 
 // terminate leaves the verdict for the kubelet. Outside a pod there is nobody to read it.

@@ -43,6 +43,9 @@ type Engine struct {
 	Withdraw func(ctx context.Context) error
 	// Abandon ends worker pods that nobody will adopt, when their phase may not be repeated; nil: they are left to their owner.
 	Abandon func(ctx context.Context, pods []record.PodRef) error
+	// Orphaned tells, once the runner was told to go, why no successor will go on with the run; "" when one will, or when that cannot
+	// be found out. nil: one always will.
+	Orphaned func(ctx context.Context) string
 	// Log gets every line for people, already redacted; nil: none. It is called from several goroutines.
 	Log func(Line)
 	// Kube and Owner are handed to functions; they may be nil in tests.
@@ -83,7 +86,22 @@ const (
 
 	progressEvery = time.Second
 	lastWrite     = 15 * time.Second
+
+	// What a runner without a successor does must fit into the pod's grace period, too: it asks whether one comes, ends the phase, runs
+	// the deferPhase and the undo list.
+	lastAsk     = 5 * time.Second
+	lastCleanup = 8 * time.Second
+	lastDefer   = 20 * time.Second
+	lastUndo    = 8 * time.Second
 )
+
+// last are the bounds of a runner that has no successor.
+func (b Bounds) last() Bounds {
+	b.Cleanup, b.Publish = min(b.Cleanup, lastCleanup), min(b.Publish, lastCleanup)
+	b.Defer, b.Undo = min(b.Defer, lastDefer), min(b.Undo, lastUndo)
+
+	return b
+}
 
 func (b Bounds) orDefaults() Bounds {
 	for _, d := range []struct {
@@ -120,9 +138,9 @@ type Line struct {
 
 // Run runs the run to its end and gives its finished record, or takes it up where a predecessor left it. A finished run is left
 // alone. An error means that the run is not finished: ErrInterrupted, or the store was lost; the same call may be made again, by
-// another process. The end of ctx means that this process must go, not that the run is cancelled.
+// another process. The end of ctx means that this process must go, and the run is only cancelled if nobody will take it up.
 func (e *Engine) Run(ctx context.Context) (*record.Record, error) {
-	r := &run{Engine: e, interrupt: ctx, bounds: e.Bounds.orDefaults()}
+	r := &run{Engine: e, told: ctx, interrupt: ctx, bounds: e.Bounds.orDefaults()}
 
 	stored, err := e.Store.Load(ctx)
 
@@ -150,6 +168,18 @@ func (e *Engine) Run(ctx context.Context) (*record.Record, error) {
 	phases, cancel := context.WithCancelCause(base)
 	defer cancel(nil)
 
+	leave := context.CancelFunc(func() {})
+
+	if e.Orphaned != nil { // whether it is left is found out first
+		r.interrupt, leave = context.WithCancel(base)
+		defer leave()
+	}
+
+	var hurry context.CancelFunc
+
+	r.last, hurry = context.WithCancel(base)
+	defer hurry()
+
 	r.phases, r.cancel, r.journal.cancel = phases, cancel, cancel
 
 	// Owned by Run: it waits for them before it returns.
@@ -159,7 +189,7 @@ func (e *Engine) Run(ctx context.Context) (*record.Record, error) {
 
 	helpers.Go(func() { r.journal.flush(helping) })
 	helpers.Go(func() { r.awaitCancel(helping) })
-	helpers.Go(func() { r.awaitInterrupt(helping, stop) })
+	helpers.Go(func() { r.awaitInterrupt(helping, leave, hurry, stop) })
 
 	defer helpers.Wait()
 	defer endHelp()

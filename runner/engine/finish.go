@@ -65,9 +65,10 @@ func (r *run) deferPhase() error {
 		return err
 	}
 
-	limit := fmt.Sprintf("the deferPhase's time of %s", r.bounds.Defer)
+	bound := r.allowed().Defer
+	limit := fmt.Sprintf("the deferPhase's time of %s", bound)
 
-	res := r.execute(phase, function, at, attempt, r.deferred, r.base, started.Add(r.bounds.Defer), limit)
+	res := r.execute(phase, function, at, attempt, r.deferred, r.base, started.Add(bound), limit)
 	if r.leaving(res) {
 		return r.leave(at)
 	}
@@ -188,7 +189,7 @@ func (r *run) close(state record.State) (*record.Record, error) {
 func (r *run) artifacts() error {
 	r.params.CurrentPhase = nil
 
-	res := r.guard(call{parent: r.base, deadline: r.Clock.Now().Add(r.bounds.Cleanup), limit: "the time to render the artifacts",
+	res := r.guard(call{parent: r.base, deadline: r.Clock.Now().Add(r.allowed().Cleanup), limit: "the time to render the artifacts",
 		do: func(context.Context) (any, error) {
 			return template.RenderArtifacts(r.action.OutputArtifacts, r.params)
 		},
@@ -234,7 +235,7 @@ func (r *run) publish() error {
 		entry.Defer.Output = nil
 	}
 
-	res := r.guard(call{parent: r.base, deadline: r.Clock.Now().Add(r.bounds.Publish), limit: fmt.Sprintf("its time of %s", r.bounds.Publish),
+	res := r.guard(call{parent: r.base, deadline: r.Clock.Now().Add(r.allowed().Publish), limit: fmt.Sprintf("its time of %s", r.allowed().Publish),
 		do: func(ctx context.Context) (any, error) { return nil, r.Engine.Publish(ctx, entry) },
 	})
 	if r.leaving(res) {
@@ -255,7 +256,7 @@ func (r *run) withdraw() {
 		return
 	}
 
-	res := r.guard(call{parent: r.base, deadline: r.Clock.Now().Add(r.bounds.Publish), limit: fmt.Sprintf("its time of %s", r.bounds.Publish),
+	res := r.guard(call{parent: r.base, deadline: r.Clock.Now().Add(r.allowed().Publish), limit: fmt.Sprintf("its time of %s", r.allowed().Publish),
 		do: func(ctx context.Context) (any, error) { return nil, r.Engine.Withdraw(ctx) },
 	})
 	if res.err != nil {
@@ -317,7 +318,7 @@ func (r *run) undoStep(i int) error {
 	}
 
 	res := r.guard(call{
-		parent: r.base, deadline: r.Clock.Now().Add(r.bounds.Undo), limit: fmt.Sprintf("its time of %s", r.bounds.Undo), patient: true,
+		parent: r.base, deadline: r.Clock.Now().Add(r.allowed().Undo), limit: fmt.Sprintf("its time of %s", r.allowed().Undo), patient: true,
 		do: func(ctx context.Context) (any, error) {
 			args, err := checkArgs(function, step.Args)
 			if err != nil {

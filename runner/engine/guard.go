@@ -88,6 +88,11 @@ func (r *run) guard(c call) result {
 
 	parent, interrupt := c.parent.Done(), r.interrupt.Done()
 
+	var last <-chan struct{} // one that begins afterwards knows already how long it has
+	if r.last.Err() == nil {
+		last = r.last.Done()
+	}
+
 	stop := func(why error, cleanup time.Duration) {
 		if cause == nil {
 			cause = why
@@ -107,11 +112,14 @@ func (r *run) guard(c call) result {
 		case <-parent:
 			parent = nil
 
-			stop(context.Cause(c.parent), r.bounds.Cleanup)
+			stop(context.Cause(c.parent), r.allowed().Cleanup)
+		case <-last:
+			last, deadline = nil, r.Clock.NewTimer(lastDefer).C()
+			c.limit = "what the runner pod has left of its time"
 		case <-deadline:
 			deadline = nil
 
-			stop(errDeadline{what: c.limit}, r.bounds.Cleanup)
+			stop(errDeadline{what: c.limit}, r.allowed().Cleanup)
 		case <-interrupt:
 			interrupt = nil
 
@@ -135,7 +143,7 @@ func (r *run) tooLate(c call) error {
 	switch {
 	case c.parent.Err() != nil:
 		return context.Cause(c.parent)
-	case r.interrupt.Err() != nil:
+	case r.toldToGo():
 		return ErrInterrupted
 	case !c.deadline.IsZero() && !r.Clock.Now().Before(c.deadline):
 		return errDeadline{what: c.limit}

@@ -110,7 +110,7 @@ func (r *run) abandon(p *record.Phase) {
 
 	pods := slices.Clone(p.Pods)
 
-	res := r.guard(call{parent: r.base, deadline: r.Clock.Now().Add(r.bounds.Cleanup), limit: "the time for it", do: func(ctx context.Context) (any, error) {
+	res := r.guard(call{parent: r.base, deadline: r.Clock.Now().Add(r.allowed().Cleanup), limit: "the time for it", do: func(ctx context.Context) (any, error) {
 		return nil, r.Engine.Abandon(ctx, pods)
 	}})
 	if res.err != nil && !r.mustGo() {
@@ -359,7 +359,7 @@ func (r *run) phaseDone(phase *blueprint.Phase, at func(*record.Record) *record.
 
 // mayGoOn is ErrInterrupted when this process must not begin anything new.
 func (r *run) mayGoOn() error {
-	if r.interrupt.Err() != nil {
+	if r.toldToGo() {
 		return ErrInterrupted
 	}
 

@@ -20,7 +20,9 @@ type run struct {
 	bounds  Bounds
 	journal *journal
 
-	interrupt context.Context // ends when this process must go
+	told      context.Context // ends when this process is told to go
+	interrupt context.Context // ends when it has to leave the run to a successor
+	last      context.Context // ends when there will be no successor: what is left to do is done at once
 	base      context.Context // ends when the journal is lost
 	phases    context.Context // ends with base, and when the run is cancelled
 	cancel    context.CancelCauseFunc
@@ -62,7 +64,7 @@ func (r *run) run() (*record.Record, error) {
 
 // over is the error with which an unfinished run is left.
 func (r *run) over(err error) error {
-	if errors.Is(err, ErrInterrupted) || r.interrupt.Err() != nil {
+	if errors.Is(err, ErrInterrupted) || r.toldToGo() {
 		return fmt.Errorf("leaving run %q: %w", r.Input.Run, ErrInterrupted)
 	}
 
@@ -70,7 +72,19 @@ func (r *run) over(err error) error {
 }
 
 // mustGo tells whether this process has to stop here: it was told to, or it cannot journal.
-func (r *run) mustGo() bool { return r.interrupt.Err() != nil || r.base.Err() != nil }
+func (r *run) mustGo() bool { return r.base.Err() != nil || r.toldToGo() }
+
+// toldToGo tells whether a successor takes the run up. While that is being found out nothing new is begun.
+func (r *run) toldToGo() bool {
+	if r.told.Err() != nil {
+		select {
+		case <-r.interrupt.Done():
+		case <-r.last.Done():
+		}
+	}
+
+	return r.interrupt.Err() != nil
+}
 
 // begin notes that this runner works on the run now.
 func (r *run) begin() error {
@@ -128,6 +142,11 @@ func (r *run) awaitCancel(ctx context.Context) {
 		return
 	}
 
+	r.end(reason)
+}
+
+// end ends the phases: somebody wants it, or nobody could go on with them.
+func (r *run) end(reason string) {
 	r.journal.change(func(rec *record.Record) {
 		if rec.CancelReason != "" {
 			return
@@ -144,14 +163,23 @@ func (r *run) awaitCancel(ctx context.Context) {
 	r.cancel(errCancelled{reason: reason})
 }
 
-// awaitInterrupt gives the last writes some time after the runner was told to go.
-func (r *run) awaitInterrupt(ctx context.Context, stop context.CancelCauseFunc) {
+// awaitInterrupt leaves the run to a successor when the runner is told to go, and gives the last writes some time. Where no successor
+// will come, what the run has changed is brought back by this runner, in the time that its pod has left.
+func (r *run) awaitInterrupt(ctx context.Context, leave, hurry context.CancelFunc, stop context.CancelCauseFunc) {
 	select {
 	case <-ctx.Done():
 		return
-	case <-r.interrupt.Done():
+	case <-r.told.Done():
 	}
 
+	if why := r.orphaned(ctx); why != "" {
+		hurry()
+		r.end(why)
+
+		return
+	}
+
+	leave()
 	r.journal.say(Line{Text: "the runner pod was told to stop: its successor goes on", Warning: true})
 
 	timer := r.Clock.NewTimer(r.bounds.Patience + r.bounds.Eviction + lastWrite)
@@ -162,6 +190,26 @@ func (r *run) awaitInterrupt(ctx context.Context, stop context.CancelCauseFunc) 
 	case <-timer.C():
 		stop(ErrInterrupted)
 	}
+}
+
+func (r *run) orphaned(ctx context.Context) string {
+	if r.Orphaned == nil {
+		return ""
+	}
+
+	ctx, cancel := context.WithTimeout(ctx, lastAsk)
+	defer cancel()
+
+	return r.Orphaned(ctx)
+}
+
+// allowed are the bounds that hold now.
+func (r *run) allowed() Bounds {
+	if r.last.Err() != nil {
+		return r.bounds.last()
+	}
+
+	return r.bounds
 }
 
 // launch does what comes before the first phase: names and arguments are checked, the parameters are read, the objects of all

@@ -13,6 +13,9 @@ import (
 func (s *Service) Answer(operation string, result map[string]any, requestID string) ([]byte, error) {
 	op := s.Operations[operation]
 	var body bytes.Buffer
+	if s.isEC2() {
+		return s.answerEC2(operation, result, requestID)
+	}
 	fmt.Fprintf(&body, `<%sResponse xmlns="%s">`, operation, s.Metadata.XMLNamespace)
 	if op.Output != nil {
 		if err := s.write(&body, op.Output.Shape, op.Output.ResultWrapper, result); err != nil {
@@ -23,8 +26,25 @@ func (s *Service) Answer(operation string, result map[string]any, requestID stri
 	return body.Bytes(), nil
 }
 
+// answerEC2 has no wrapper: the members are those of the answer itself.
+func (s *Service) answerEC2(operation string, result map[string]any, requestID string) ([]byte, error) {
+	if op := s.Operations[operation]; op.Output != nil {
+		var body bytes.Buffer
+		if err := s.write(&body, op.Output.Shape, "answer", result); err != nil {
+			return nil, fmt.Errorf("answering %s: %w", operation, err)
+		}
+		members := bytes.TrimSuffix(bytes.TrimPrefix(body.Bytes(), []byte("<answer>")), []byte("</answer>"))
+		return fmt.Appendf(nil, `<%sResponse xmlns="%s"><requestId>%s</requestId>%s</%[1]sResponse>`, operation, s.Metadata.XMLNamespace, requestID, members), nil
+	}
+	return fmt.Appendf(nil, `<%sResponse xmlns="%s"><requestId>%s</requestId><return>true</return></%[1]sResponse>`, operation, s.Metadata.XMLNamespace, requestID), nil
+}
+
 // Refusal writes an error.
-func Refusal(e *Error, requestID string) []byte {
+func (s *Service) Refusal(e *Error, requestID string) []byte {
+	if s.isEC2() {
+		return fmt.Appendf(nil, `<Response><Errors><Error><Code>%s</Code><Message>%s</Message></Error></Errors><RequestID>%s</RequestID></Response>`,
+			escape(e.Code), escape(e.Message), requestID)
+	}
 	kind := "Sender"
 	if e.Status >= 500 {
 		kind = "Receiver"

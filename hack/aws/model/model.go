@@ -1,5 +1,6 @@
 // Package model checks requests against AWS's own description of a service (api-2.json of github.com/aws/aws-sdk-go) and writes
-// answers by it: what a server says and hears is what the real service's clients expect, or an error. It speaks the query protocol.
+// answers by it: what a server says and hears is what the real service's clients expect, or an error. It speaks the query protocol and that of EC2, which
+// differs in names and in lists.
 package model
 
 import (
@@ -36,6 +37,7 @@ type Operation struct {
 type Ref struct {
 	Shape         string
 	LocationName  string
+	QueryName     string
 	ResultWrapper string
 }
 
@@ -63,10 +65,26 @@ func Load(path string) (*Service, error) {
 	if err := json.Unmarshal(data, s); err != nil {
 		return nil, fmt.Errorf("reading service model %s: %w", path, err)
 	}
-	if s.Metadata.Protocol != "query" {
-		return nil, fmt.Errorf("reading service model %s: protocol %q is not query", path, s.Metadata.Protocol)
+	if s.Metadata.Protocol != "query" && !s.isEC2() {
+		return nil, fmt.Errorf("reading service model %s: protocol %q is neither query nor ec2", path, s.Metadata.Protocol)
 	}
 	return s, nil
+}
+
+func (s *Service) isEC2() bool { return s.Metadata.Protocol == "ec2" }
+
+// parameter is the name of a member in a request.
+func (s *Service) parameter(member string, ref Ref) string {
+	switch {
+	case s.isEC2() && ref.QueryName != "":
+		return ref.QueryName
+	case s.isEC2() && ref.LocationName != "":
+		return strings.ToUpper(ref.LocationName[:1]) + ref.LocationName[1:]
+	case ref.LocationName != "":
+		return ref.LocationName
+	default:
+		return member
+	}
 }
 
 // Error is an error as the service gives it.
@@ -137,10 +155,7 @@ func (s *Service) parse(name, key string, values map[string]string) (any, error)
 	case "structure":
 		out := map[string]any{}
 		for member, ref := range shape.Members {
-			at := member
-			if ref.LocationName != "" {
-				at = ref.LocationName
-			}
+			at := s.parameter(member, ref)
 			if key != "" {
 				at = key + "." + at
 			}
@@ -161,7 +176,7 @@ func (s *Service) parse(name, key string, values map[string]string) (any, error)
 		return out, nil
 	case "list":
 		prefix := key
-		if !shape.Flattened {
+		if !shape.Flattened && !s.isEC2() {
 			element := shape.Member.LocationName
 			if element == "" {
 				element = "member"

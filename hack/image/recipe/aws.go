@@ -20,7 +20,10 @@ const AWSTag = "kubectl-kanister/aws:dev"
 var awsProgram = binaries.Program{Name: "aws", Dir: ".", Package: "github.com/kubectl-kanister/kubectl-kanister/hack/aws"}
 
 // awsModels are AWS's descriptions of the services, by the names under which the program looks for them.
-var awsModels = map[string]string{"rds.json": "models/apis/rds/2014-10-31/api-2.json"}
+var awsModels = map[string]string{
+	"rds.json": "models/apis/rds/2014-10-31/api-2.json",
+	"ec2.json": "models/apis/ec2/2016-11-15/api-2.json",
+}
 
 var aws = Image{
 	Name:  "aws",

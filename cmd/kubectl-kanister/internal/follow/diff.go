@@ -13,7 +13,10 @@ import (
 // changes are the events that lead from old, which may be nil, to next. They are in the order in which they happened as far as
 // the record tells. The final state is not among them: the caller decides when it is final.
 func changes(ref Ref, old, next *record.Record, now time.Time) []Event {
-	var events []Event
+	var (
+		events []Event
+		keys   []time.Time // what the events are ordered by
+	)
 
 	if next.Ended != nil {
 		now = *next.Ended // of what the record gives no time, it was over by then
@@ -21,11 +24,18 @@ func changes(ref Ref, old, next *record.Record, now time.Time) []Event {
 
 	add := func(e Event) {
 		e.Run = ref
+
+		// What the record gives no time for stays behind what it was told after: the clocks of plugin and runner may differ.
+		key := e.Time
+		if key.IsZero() && len(keys) > 0 {
+			key = keys[len(keys)-1]
+		}
+
 		if e.Time.IsZero() {
 			e.Time = now
 		}
 
-		events = append(events, e)
+		events, keys = append(events, e), append(keys, key)
 	}
 
 	if old == nil {
@@ -43,7 +53,7 @@ func changes(ref Ref, old, next *record.Record, now time.Time) []Event {
 	}
 
 	if old.CancelReason == "" && next.CancelReason != "" {
-		add(Event{Kind: Note, Message: "cancelling: " + next.CancelReason})
+		add(Event{Kind: Note, Time: said(next, "cancel requested: "+next.CancelReason), Message: "cancelling: " + next.CancelReason})
 	}
 
 	for i := range next.Phases {
@@ -52,7 +62,7 @@ func changes(ref Ref, old, next *record.Record, now time.Time) []Event {
 
 	for _, text := range next.Warnings {
 		if !slices.Contains(old.Warnings, text) {
-			add(Event{Kind: Warning, Message: text})
+			add(Event{Kind: Warning, Time: said(next, text), Message: text})
 		}
 	}
 
@@ -76,13 +86,41 @@ func changes(ref Ref, old, next *record.Record, now time.Time) []Event {
 
 		switch {
 		case undo.Done && (before < 0 || !old.Undo[before].Done):
-			add(Event{Kind: Note, Message: "undone: " + undo.Text})
+			add(Event{Kind: Note, Time: said(next, "undone: "+undo.Text), Message: "undone: " + undo.Text})
 		case undo.Failed != "" && (before < 0 || old.Undo[before].Failed != undo.Failed):
 			add(Event{Kind: Warning, Message: "not undone: " + undo.Text + ": " + undo.Failed})
 		}
 	}
 
-	return events
+	return inOrder(events, keys)
+}
+
+// inOrder sorts events by keys and leaves those of the same key as they are.
+func inOrder(events []Event, keys []time.Time) []Event {
+	order := make([]int, len(events))
+	for i := range order {
+		order[i] = i
+	}
+
+	slices.SortStableFunc(order, func(a, b int) int { return keys[a].Compare(keys[b]) })
+
+	sorted := make([]Event, 0, len(events))
+	for _, i := range order {
+		sorted = append(sorted, events[i])
+	}
+
+	return sorted
+}
+
+// said is when the history says message first; zero if it does not.
+func said(r *record.Record, message string) time.Time {
+	for _, event := range r.Events {
+		if event.Message == message {
+			return event.Time
+		}
+	}
+
+	return time.Time{}
 }
 
 // lifecycle are the lines of the history that say what other events say.

@@ -9,8 +9,8 @@ import (
 	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
 )
 
-// runnerGrants are what the runner itself needs whatever the blueprint does: its record, and the events that explain why a
-// pod does not start.
+// runnerGrants are what the runner itself needs whatever the blueprint does: its record, the events that explain why a pod does not
+// start, and what it takes to bring a workload back when its Job is deleted.
 func runnerGrants(run, namespace string) []Grant {
 	return []Grant{
 		{Namespace: namespace, Why: "the run record", Rule: rbacv1.PolicyRule{
@@ -20,7 +20,19 @@ func runnerGrants(run, namespace string) []Grant {
 		{Namespace: namespace, Why: "why a pod does not start", Optional: true, Rule: rbacv1.PolicyRule{
 			APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"list"},
 		}},
+		{Namespace: namespace, Why: "whether another runner will follow", Rule: rbacv1.PolicyRule{
+			APIGroups: []string{"batch"}, Resources: []string{"jobs"}, ResourceNames: []string{run}, Verbs: []string{"get"},
+		}},
+		keepGrant(run, namespace, "", "serviceaccounts"), keepGrant(run, namespace, rbacv1.GroupName, "roles", "rolebindings"),
 	}
+}
+
+// keepGrant lets the runner pod become an owner of what gives it its rights: it keeps them for its last minute when the Job is deleted.
+// Nobody can widen a Role with it, Kubernetes sees to that.
+func keepGrant(run, namespace, group string, resources ...string) Grant {
+	return Grant{Namespace: namespace, Why: "to bring back what was changed when the Job is deleted", Optional: true, Rule: rbacv1.PolicyRule{
+		APIGroups: []string{group}, Resources: resources, ResourceNames: []string{run}, Verbs: []string{"patch"},
+	}}
 }
 
 // adoptionGrants let the runner make its Job the owner of what was applied without one.

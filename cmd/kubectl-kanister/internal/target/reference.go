@@ -1,6 +1,7 @@
 package target
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -17,7 +18,7 @@ const unstructuredKind = "unstructured"
 
 // Reference completes the object of an ActionSet (COMPAT §1.4) as targets of the command line are: kind in lower case, group,
 // version and resource from the cluster's discovery where the reference leaves them out, namespace for an object that lives in
-// one and names none. The object itself is not looked at. Errors have exit code Usage.
+// one and names none. The object itself is not looked at. A reference that names nothing the cluster knows has exit code Usage.
 func Reference(getter genericclioptions.RESTClientGetter, ref blueprint.ObjectReference, namespace string) (Target, error) {
 	if ref.Name == "" && (!strings.EqualFold(ref.Kind, "namespace") || ref.Namespace == "") {
 		return Target{}, exit.New(exit.Usage, fmt.Errorf("reading the object of kind %q: its name is empty", ref.Kind), "")
@@ -33,6 +34,10 @@ func Reference(getter genericclioptions.RESTClientGetter, ref blueprint.ObjectRe
 	}
 
 	mapping, err := mappingOf(mapper, ref)
+	if err != nil && !meta.IsNoMatchError(err) && !errors.Is(err, errUnnamed) {
+		return Target{}, fmt.Errorf("asking the cluster what the object %q of kind %q is: %w", ref.Name, ref.Kind, err)
+	}
+
 	if err != nil {
 		return Target{}, exit.New(exit.Usage, fmt.Errorf("reading the object %q of kind %q: %w", ref.Name, ref.Kind, err),
 			"name it with kind, or with group, apiVersion and resource as kubectl api-resources has them")
@@ -63,12 +68,15 @@ var shortKinds = map[string]schema.GroupResource{
 	"namespace":             {Resource: "namespaces"},
 }
 
+var errUnnamed = errors.New("neither kind nor resource says what it is")
+
 func mappingOf(mapper meta.RESTMapper, ref blueprint.ObjectReference) (*meta.RESTMapping, error) {
 	kind := strings.ToLower(ref.Kind)
 	resource := schema.GroupVersionResource{Group: ref.Group, Version: ref.APIVersion, Resource: ref.Resource}
 
-	if known, ok := shortKinds[kind]; ok && (ref.Group == "" || ref.Group == known.Group) {
-		resource = known.WithVersion("") // upstream reads these by their kind alone, whatever else the reference says
+	// Upstream reads these by their kind alone, whatever else the reference says; ActionSets from the time before apps/v1 name extensions.
+	if known, ok := shortKinds[kind]; ok && (ref.Group == "" || ref.Group == known.Group || ref.Group == "extensions") {
+		resource = known.WithVersion("")
 	}
 
 	if resource.Resource == "" && kind != unstructuredKind {
@@ -76,7 +84,7 @@ func mappingOf(mapper meta.RESTMapper, ref blueprint.ObjectReference) (*meta.RES
 	}
 
 	if resource.Resource == "" {
-		return nil, fmt.Errorf("neither kind nor resource says what it is")
+		return nil, errUnnamed
 	}
 
 	gvk, err := mapper.KindFor(resource)

@@ -47,6 +47,7 @@ func cluster(t *testing.T, forbidden bool) genericclioptions.RESTClientGetter {
 		"/apis/apps.openshift.io/v1": {
 			resource("deploymentconfigs", "deploymentconfig", "DeploymentConfig", true, "dc"),
 		},
+		"/apis/shop.example/v1beta2": {resource("widgets", "widget", "Widget", true), resource("racks", "rack", "Rack", false)},
 	}
 	web := named("apps/v1", "Deployment", "demo", "web", object{"app": "shop"})
 	web["metadata"].(object)["annotations"] = object{target.AnnotationBlueprintUpstream: "pg"}
@@ -71,8 +72,9 @@ func cluster(t *testing.T, forbidden bool) genericclioptions.RESTClientGetter {
 			answer = metav1.APIVersions{TypeMeta: metav1.TypeMeta{Kind: "APIVersions"}, Versions: []string{"v1"}}
 		case r.URL.Path == "/apis":
 			list := metav1.APIGroupList{TypeMeta: metav1.TypeMeta{Kind: "APIGroupList", APIVersion: "v1"}}
-			for _, group := range []string{"apps", "apps.openshift.io"} {
-				version := metav1.GroupVersionForDiscovery{GroupVersion: group + "/v1", Version: "v1"}
+			for _, name := range []string{"apps/v1", "apps.openshift.io/v1", "shop.example/v1beta2"} {
+				group, number, _ := strings.Cut(name, "/")
+				version := metav1.GroupVersionForDiscovery{GroupVersion: name, Version: number}
 				list.Groups = append(list.Groups, metav1.APIGroup{Name: group, Versions: []metav1.GroupVersionForDiscovery{version}, PreferredVersion: version})
 			}
 

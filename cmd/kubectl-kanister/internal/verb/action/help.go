@@ -82,7 +82,7 @@ WHAT IT LEAVES BEHIND
   The run record of the deletion. Space in a repository comes back with its next maintenance.
 
 HOW IT FAILS
-  As every run; deleting what is gone already succeeds.
+  As every run. Data that is gone from the location already is no error.
 `
 
 const deleteExample = `  # What this backup has stored
