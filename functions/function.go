@@ -51,6 +51,8 @@ type Run struct {
 	Kube *kube.Client
 	// Owner is set on everything created in Namespace, so that it is gone with the run; nil outside a cluster Job.
 	Owner *kube.Owner
+	// Node is the one that the runner is on; "" if that is not known.
+	Node string
 	// Labels go on everything created (run, phase).
 	Labels map[string]string
 	// Journal reports to the run record.

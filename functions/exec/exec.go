@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/kubectl-kanister/kubectl-kanister/runner/kube"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/output"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/toolimage"
 )
 
 // target is one container and what to run in it.
@@ -70,7 +72,7 @@ func command(ctx context.Context, run *functions.Run, t target) (map[string]any,
 	}
 
 	if err != nil {
-		return nil, withTails(err, outTail.Lines(), errTail.Lines())
+		return nil, withoutKando(withTails(err, outTail.Lines(), errTail.Lines()), t)
 	}
 
 	if err := parser.Close(); err != nil {
@@ -98,6 +100,29 @@ func withTails(err error, stdout, stderr []string) error {
 	}
 
 	e.LastLogs = append(stdout, stderr...)
+
+	return err
+}
+
+// notFound is the exit code of a shell that does not find a command.
+const notFound = 127
+
+// withoutKando says what to do about a container that lacks kando: it runs already, and nothing can be mounted into it.
+func withoutKando(err error, t target) error {
+	var e *kube.Error
+	if !errors.As(err, &e) || e.Hint != "" || !toolimage.Mentions(t.command...) {
+		return err
+	}
+
+	lacks := kube.IsReason(err, kube.ReasonContainerStart) && toolimage.Mentions(t.command[0])
+
+	if e.Exit != nil && *e.Exit == notFound {
+		lacks = slices.ContainsFunc(e.LastLogs, func(line string) bool { return toolimage.Mentions(line) })
+	}
+
+	if lacks {
+		e.Hint = "the container has no kando: run the command with KubeTask, whose pods are given it, or put kando into the container's image"
+	}
 
 	return err
 }

@@ -23,9 +23,8 @@ import (
 )
 
 const (
-	// program is where the init container puts the runner's binary.
-	programDir = "/kanister"
-	program    = programDir + "/runner"
+	// program is where the container finds the runner's program.
+	program = "/kanister/runner"
 	// user has no rights and is nobody in particular; PostgreSQL's programs do not mind.
 	user = 65532
 )
@@ -119,15 +118,9 @@ func (s *session) pod(a arguments, request dump.Request) (kube.PodOptions, error
 	o.Env = []corev1.EnvVar{{Name: "HOME", Value: "/tmp"}, {Name: "TMPDIR", Value: "/tmp"}}
 	o.PodSecurity = &corev1.PodSecurityContext{RunAsUser: ptr.To[int64](user), RunAsGroup: ptr.To[int64](user), FSGroup: ptr.To[int64](user), RunAsNonRoot: ptr.To(true)}
 
-	tool := corev1.VolumeMount{Name: "kanister-program", MountPath: programDir}
-
-	for _, name := range []string{"tmp", tool.Name} {
-		o.Volumes = append(o.Volumes, corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
-	}
-
-	o.Before = []corev1.Container{{Name: "program", Image: s.run.Input.RunnerImage, Args: []string{"install", program}, VolumeMounts: []corev1.VolumeMount{tool}}}
-	tool.ReadOnly = true
-	o.Mounts = []corev1.VolumeMount{{Name: "tmp", MountPath: "/tmp"}, tool}
+	o.Volumes = []corev1.Volume{{Name: "tmp", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
+	o.Mounts = []corev1.VolumeMount{{Name: "tmp", MountPath: "/tmp"}}
+	o.Program = &kube.Program{Image: s.run.Input.RunnerImage, Path: program, For: func(c corev1.Container) bool { return c.Name == kube.ContainerName }}
 
 	return o, nil
 }

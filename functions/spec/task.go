@@ -2,7 +2,7 @@ package spec
 
 const taskDoc = "The pod has one container, named `container`. " + podDoc
 
-const podDoc = `The pod is never restarted, belongs to the run's Job and is deleted at the end, whatever the end was. What it waits for before it starts shows in the run's progress; an image that does not exist, a missing Secret, an exhausted quota, a refusal by admission fail the phase within seconds, no free node after five minutes, anything else that keeps it from starting after fifteen.
+const podDoc = "A command that names `kando` finds it at `/usr/local/bin/kando`, whatever the image, except that upstream's own tool images keep theirs.\n\n" + `The pod is never restarted, belongs to the run's Job and is deleted at the end, whatever the end was. What it waits for before it starts shows in the run's progress; an image that does not exist, a missing Secret, an exhausted quota, a refusal by admission fail the phase within seconds, no free node after five minutes, anything else that keeps it from starting after fifteen.
 
 A command that fails, runs out of memory, is evicted or deleted fails the phase with the reason, the exit code, the last lines of its log and the pod's warnings.
 

@@ -19,6 +19,10 @@ import (
 // is gone afterwards, except when the runner has to leave: then the successor adopts it. The outputs are given beside an
 // error, too.
 func run(ctx context.Context, run *functions.Run, o kube.PodOptions) (map[string]any, error) {
+	if err := withKando(run, &o); err != nil {
+		return nil, err
+	}
+
 	pod, err := start(ctx, run, o)
 	if err != nil {
 		return nil, err

@@ -27,6 +27,7 @@ const (
 	envPod       = "POD_NAME"
 	envPodUID    = "POD_UID"
 	envNamespace = "POD_NAMESPACE"
+	envNode      = "NODE_NAME"
 	envJob       = "JOB_NAME"
 	envJobUID    = "JOB_UID"
 	// envAdopt is "true" when the objects of the run were applied by hand: nobody has made the Job their owner.
@@ -150,7 +151,7 @@ func (r *Runner) execute(ctx context.Context, in *record.Input, redactor *record
 	e := &engine.Engine{
 		Input: in, Pod: r.Getenv(envPod), Lookup: r.Functions.Lookup, Clock: r.Clock, Redactor: redactor, Log: log.Line,
 		Store: record.NewConfigMap(client.Clientset.CoreV1(), in.Namespace, in.Run, place.Spill(), r.Clock),
-		Kube:  client, Owner: owner,
+		Kube:  client, Owner: owner, Node: r.Getenv(envNode),
 		Params: func(ctx context.Context, now time.Time) (*params.TemplateParams, error) {
 			if err := place.fetchArtifacts(ctx, in); err != nil {
 				return nil, err

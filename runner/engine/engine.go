@@ -51,6 +51,8 @@ type Engine struct {
 	// Kube and Owner are handed to functions; they may be nil in tests.
 	Kube  *kube.Client
 	Owner *kube.Owner
+	// Node is the one that the runner is on; "" if that is not known.
+	Node string
 	// Bounds on waits; zero members have defaults.
 	Bounds Bounds
 }

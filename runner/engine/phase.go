@@ -274,7 +274,7 @@ func (r *run) see(name string, phase *params.Phase, isDefer bool) {
 func (r *run) handed(phase string, attempt int, p *params.TemplateParams, journal functions.Journal) *functions.Run {
 	return &functions.Run{
 		Name: r.Input.Run, Namespace: r.Input.Namespace, Phase: phase, Attempt: attempt, Params: p, Input: r.Input,
-		Kube: r.Kube, Owner: r.Owner, Journal: journal,
+		Kube: r.Kube, Owner: r.Owner, Node: r.Node, Journal: journal,
 		Labels: map[string]string{record.LabelRun: record.LabelValue(r.Input.Run), record.LabelPhase: record.LabelValue(phase)},
 	}
 }

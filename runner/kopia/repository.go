@@ -190,6 +190,8 @@ func (r *Repository) config() string { return filepath.Join(r.scratch, "reposito
 
 // configure writes the configuration file, which holds no secret: see storageType.
 func (r *Repository) configure(ctx context.Context) error {
+	r.layer()
+
 	caching, err := r.caching(ctx)
 	if err != nil {
 		return r.fail("opening", err)
@@ -208,8 +210,6 @@ func (r *Repository) configure(ctx context.Context) error {
 }
 
 func (r *Repository) open(ctx context.Context) (*Repository, error) {
-	r.layer()
-
 	if err := r.configure(ctx); err != nil {
 		return nil, errors.Join(err, r.Close(ctx))
 	}

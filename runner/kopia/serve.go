@@ -83,7 +83,11 @@ func ready(ctx context.Context, options Options) (*Repository, error) {
 		return nil, err
 	}
 
-	if err := r.configure(ctx); err != nil {
+	if err = r.find(ctx); err == nil {
+		err = r.configure(ctx)
+	}
+
+	if err != nil {
 		return nil, errors.Join(err, r.Close(ctx))
 	}
 

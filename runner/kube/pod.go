@@ -76,6 +76,8 @@ type PodOptions struct {
 	Node        string
 	Tolerations []corev1.Toleration
 
+	// Program is given to containers that need it; nil: none does.
+	Program *Program
 	// Override is the effective podOverride (see MergeOverride).
 	Override    map[string]any
 	Labels      map[string]string
@@ -98,6 +100,8 @@ func (o PodOptions) Build() (*corev1.Pod, *corev1.Secret, error) {
 	if err := checkArguments(spec, o.Name); err != nil {
 		return nil, nil, err
 	}
+
+	o.Program.add(&spec)
 
 	meta := metav1.ObjectMeta{
 		Namespace: o.Namespace, Name: o.Name, Labels: o.labels(),

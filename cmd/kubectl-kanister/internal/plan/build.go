@@ -15,6 +15,7 @@ import (
 	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/params"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/toolimage"
 )
 
 // New computes the Plan. It creates nothing, and asks the cluster at most, by Request.Resources, what it serves. Errors are the
@@ -186,10 +187,27 @@ func (b *builder) phase(ctx context.Context, phase *blueprint.Phase) (Phase, err
 	for _, arg := range function.Args {
 		if image, _ := args[arg.Name].(string); arg.Name == "image" || strings.HasSuffix(arg.Name, "Image") {
 			b.image(image)
+
+			if command := commandFor(phase, arg.Name); image != b.request.RunnerImage && toolimage.Needs(image, command...) {
+				p.Effects = append(p.Effects, fmt.Sprintf("give the container with image %s the runner image's kando, at %s", image, toolimage.Kando))
+			}
 		}
 	}
 
 	return p, b.objects(phase)
+}
+
+// commandFor is the command that runs in the image of an argument: command for image, initCommand for initImage. Of values that only
+// the run finds out the templates are enough: kando is no secret.
+func commandFor(phase *blueprint.Phase, image string) []string {
+	name := strings.TrimSuffix(strings.TrimSuffix(image, "image"), "Image")
+	if name == "" {
+		name = "command"
+	} else {
+		name += "Command"
+	}
+
+	return []string{fmt.Sprint(phase.Args[name])}
 }
 
 // unknown says of a function of the runner image's own what cannot be said of it.
