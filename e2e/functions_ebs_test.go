@@ -10,6 +10,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-kanister/kubectl-kanister/functions"
 )
 
 // ebsBlueprint is made of the reference's own examples, with the address of the stand-in.
@@ -234,6 +236,46 @@ func TestFunctionEBSSnapshots(t *testing.T) {
 	}
 }
 
+// crash ends the phase as a runner pod that has to go does, while a claim is being deleted; the successor finishes it.
+func (c cloud) crash(snap any) {
+	c.Helper()
+	c.Kubectl("patch", "pvc", "data", "--type=merge", "-p", `{"metadata":{"finalizers":["example.com/held"]}}`)
+
+	args := c.args(map[string]any{"namespace": c.Namespace, "snapshots": snap, "region": ebsRegion})
+	before := len(c.volumes())
+	first := c.ebsPhase("crash")
+	ctx, leave := context.WithCancelCause(c.Context())
+
+	go func() {
+		for range 200 {
+			if first.notes.said("claim data deleted") {
+				break
+			}
+
+			time.Sleep(50 * time.Millisecond)
+		}
+
+		leave(functions.ErrInterrupted)
+	}()
+
+	if _, err := first.Do(ctx, "CreateVolumeFromSnapshot", args); err == nil || len(first.notes.undo) != 1 || len(first.notes.holds) != 1 || first.notes.said("half restored") {
+		c.Errorf("interrupted: %v, undo %v, holds %v, said %q", err, first.notes.undo, first.notes.holds, first.notes.warnings)
+	}
+
+	c.Kubectl("patch", "pvc", "data", "--type=json", "-p", `[{"op":"remove","path":"/metadata/finalizers"}]`)
+
+	second := c.ebsPhase("crash")
+	second.Run.Attempt, second.notes.undo, second.notes.holds = 2, first.notes.undo, first.notes.holds
+	second.MustDo("CreateVolumeFromSnapshot", args)
+
+	if n := len(c.volumes()); n != before+2 || len(second.notes.undo) != 0 || len(second.notes.holds) != 0 {
+		c.Errorf("%d volumes after %d, undo %v, holds %v", n, before, second.notes.undo, second.notes.holds)
+	}
+
+	c.restored("data", "")
+	c.restored("logs", "")
+}
+
 // upstreamsManifest restores a manifest that has upstream's members only, to a claim of another name.
 func (c cloud) upstreamsManifest(one map[string]any) {
 	c.Helper()
@@ -394,6 +436,8 @@ func TestFunctionEBSFailures(t *testing.T) {
 	if c.claimNow("data").UID == uid {
 		t.Error("the first claim was not made again")
 	}
+
+	t.Run("crash", func(t *testing.T) { c.crash(snap) })
 
 	// Restoring again finishes the job.
 	c.ebsPhase("finish").MustDo("CreateVolumeFromSnapshot", restore)

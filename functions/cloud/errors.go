@@ -106,6 +106,16 @@ func Passing(err error) bool {
 	}
 }
 
+// Message is what the service itself says, without what the SDK puts around it.
+func Message(err error) string {
+	var api smithy.APIError
+	if errors.As(err, &api) && api.ErrorMessage() != "" {
+		return readable(api.ErrorMessage())
+	}
+
+	return err.Error()
+}
+
 // HasCode tells whether the service's error code contains one of parts.
 func HasCode(err error, parts ...string) bool {
 	var api smithy.APIError

@@ -229,7 +229,7 @@ func TestSnapshotErrors(t *testing.T) {
 			}, reason: "UnauthorizedOperation", says: `volume "data"`, advice: "ec2:CreateSnapshot and ec2:CreateTags",
 		},
 		"key":      {prepare: func(w *world) { w.ec2.state = types.SnapshotStateError }, reason: "SnapshotFailed", says: "Given key ID", advice: "kms:"},
-		"vanished": {prepare: func(w *world) { delete(w.ec2.volumes, "vol-0000000000000000a") }, reason: "NotFound", says: "InvalidVolume.NotFound", advice: "region"},
+		"vanished": {prepare: func(w *world) { delete(w.ec2.volumes, "vol-0000000000000000a") }, reason: "NotFound", says: "reading EBS volumes in eu-test-1", advice: "region"},
 		"deleting": {prepare: func(w *world) {
 			v := w.ec2.volumes["vol-0000000000000000a"]
 			v.State = types.VolumeStateDeleting

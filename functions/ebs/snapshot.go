@@ -140,7 +140,7 @@ func (s *session) volumes(ctx context.Context, region string, request *ec2.Descr
 		switch {
 		case cloud.HasCode(err, "InvalidVolume.NotFound"):
 			return cloud.State{}, &record.Failure{
-				Reason: "NotFound", Message: fmt.Sprintf("reading EBS volumes in %s: %v", region, err),
+				Reason: "NotFound", Message: fmt.Sprintf("reading EBS volumes in %s: %s", region, cloud.Message(err)),
 				Hint: "compare the account and the region of the credentials with those of the cluster",
 			}
 		case err != nil:
@@ -284,7 +284,7 @@ func (s *session) takeOne(ctx context.Context, infos []Snapshot, i int) error {
 
 			return cloud.State{Done: true}, nil
 		case busy(err):
-			return cloud.State{Status: err.Error(), Percent: -1}, nil
+			return cloud.State{Status: cloud.Message(err), Percent: -1}, nil
 		}
 
 		lost = cloud.Passing(err)
