@@ -10,8 +10,10 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-kanister/kubectl-kanister/functions"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
 )
 
 // ebsBlueprint is made of the reference's own examples, with the address of the stand-in.
@@ -125,14 +127,40 @@ name"; echo log > ../logs/log`)
 	}
 }
 
-// restoreFrom is a new backup that cannot be restored.
+// restoreFrom is a new backup that cannot be restored. While it waits, the record and the plugin show how many percent are done.
 func restoreFrom(w *World, c cloud, file string) string {
 	w.Helper()
+	c.sh("touch /data/slow")
 
-	run := w.Finished(w.Want(0, "backup", "deploy/app", "--blueprint", file, "-o", "json")).Run
+	shown := make(chan string, 1)
+
+	go func() {
+		defer w.run(context.WithoutCancel(w.Context()), nil, "kubectl", "-n", w.Namespace, "exec", "aws", "-c", "main", "--", "rm", "/data/slow")
+
+		for range 150 {
+			records, err := w.Client.CoreV1().ConfigMaps(w.Namespace).List(w.Context(), metav1.ListOptions{LabelSelector: record.LabelRecord + "," + record.LabelState + "=running"})
+			for i := 0; err == nil && i < len(records.Items); i++ {
+				if text := records.Items[i].Data["progress"]; strings.Contains(text, "%") {
+					shown <- text
+
+					return
+				}
+			}
+
+			time.Sleep(100 * time.Millisecond)
+		}
+
+		shown <- ""
+	}()
+
+	backup := w.Want(0, "backup", "deploy/app", "--blueprint", file, "-o", "json")
+	if text := <-shown; !strings.Contains(text, "waiting for 2 snapshots to complete") || !strings.Contains(backup.Stderr, "waiting for 2 snapshots to complete") {
+		w.Errorf("the record said %q, the plugin\n%s", text, backup.Stderr)
+	}
+
 	c.sh("echo CreateVolume UnauthorizedOperation > /data/fail")
 
-	return run
+	return w.Finished(backup).Run
 }
 
 // All claims of a namespace, in-tree ones too; waiting apart, restoring under other names, deleting twice.
