@@ -7,6 +7,7 @@
 package desk
 
 import (
+	"errors"
 	"fmt"
 	"log"
 	"net/http"
@@ -23,6 +24,8 @@ import (
 type Request struct {
 	Operation, Region string
 	Input             map[string]any
+	// Key is the one that it is signed with.
+	Key Key
 }
 
 // Desk serves one service.
@@ -31,8 +34,9 @@ type Desk struct {
 	// Name is the service's in signatures: "rds".
 	Name string
 	Dir  string
-	// Keys are the access key ids that are known.
-	Keys []string
+	Keys *Keyring
+	// Open are the operations that need no signature.
+	Open []string
 	// Do answers. Errors that are no *model.Error are mistakes of the stand-in.
 	Do func(Request) (map[string]any, error)
 
@@ -43,7 +47,7 @@ type Desk struct {
 // identifiers are the parameters that are noted with a request.
 var identifiers = []string{
 	"DBInstanceIdentifier", "DBClusterIdentifier", "DBSnapshotIdentifier", "DBClusterSnapshotIdentifier", "SnapshotIdentifier",
-	"VolumeId", "SnapshotId",
+	"VolumeId", "SnapshotId", "RoleArn",
 }
 
 // ServiceOf tells for which service a request is signed, and where: key id, region, service.
@@ -76,16 +80,16 @@ func (d *Desk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (d *Desk) answer(r *http.Request, id string) ([]byte, *model.Error) {
-	// Whose request it is, and whether it is meant for this service; not whether the signature itself is right.
-	key, region, service := ServiceOf(r)
-	switch {
-	case service != d.Name:
-		return nil, &model.Error{Code: "IncompleteSignature", Message: "the request is not signed for " + d.Name, Status: 400}
-	case !slices.Contains(d.Keys, key):
-		return nil, d.stranger()
-	}
+	_, region, service := ServiceOf(r)
+	key, whose := d.Keys.Check(r)
 	if err := r.ParseForm(); err != nil {
 		return nil, &model.Error{Code: "MalformedQueryString", Message: err.Error(), Status: 400}
+	}
+	switch open := slices.Contains(d.Open, r.PostForm.Get("Action")); {
+	case service != d.Name && !(open && errors.Is(whose, ErrUnsigned)):
+		return nil, &model.Error{Code: "IncompleteSignature", Message: "the request is not signed for " + d.Name, Status: 400}
+	case whose != nil && !open:
+		return nil, d.stranger(whose)
 	}
 	operation, input, err := d.Service.Parse(r.PostForm)
 	if err != nil {
@@ -95,7 +99,10 @@ func (d *Desk) answer(r *http.Request, id string) ([]byte, *model.Error) {
 	if code := d.disturbed(operation); code != "" {
 		return nil, d.disturbance(operation, code)
 	}
-	result, err := d.Do(Request{Operation: operation, Region: region, Input: input})
+	if key.Only != "" && key.Only != d.Name {
+		return nil, d.disturbance(operation, map[bool]string{true: "UnauthorizedOperation", false: "AccessDenied"}[d.Name == "ec2"])
+	}
+	result, err := d.Do(Request{Operation: operation, Region: region, Input: input, Key: key})
 	if err != nil {
 		return nil, asError(err)
 	}
@@ -106,10 +113,18 @@ func (d *Desk) answer(r *http.Request, id string) ([]byte, *model.Error) {
 	return body, nil
 }
 
-// stranger is what a key that nobody knows gets to hear.
-func (d *Desk) stranger() *model.Error {
-	if d.Name == "ec2" {
+// stranger is what one gets to hear whose key is not good.
+func (d *Desk) stranger(why error) *model.Error {
+	expired := errors.Is(why, ErrExpired)
+	switch {
+	case d.Name == "ec2" && expired:
+		return &model.Error{Code: "RequestExpired", Message: "Request has expired.", Status: 400}
+	case d.Name == "ec2":
 		return &model.Error{Code: "AuthFailure", Message: "AWS was not able to validate the provided access credentials", Status: 401}
+	case expired:
+		return &model.Error{Code: "ExpiredToken", Message: "The security token included in the request is expired", Status: 403}
+	case errors.Is(why, ErrForged):
+		return &model.Error{Code: "SignatureDoesNotMatch", Message: "The request signature we calculated does not match the signature you provided.", Status: 403}
 	}
 	return &model.Error{Code: "InvalidClientTokenId", Message: "The security token included in the request is invalid.", Status: 403}
 }
