@@ -214,6 +214,11 @@ func TestCreateFile(t *testing.T) {
 				t.Fatalf("error %v, told %q", err, f.errOut.String())
 			}
 
+			claim, err := o.Session.Kubernetes.CoreV1().PersistentVolumeClaims("demo").Get(t.Context(), o.Claim, metav1.GetOptions{})
+			if err != nil || claim.Labels[record.LabelLocation] != "true" {
+				t.Errorf("claim %v, %v: it is not labelled as one that holds backups", claim, err)
+			}
+
 			if _, profile := f.stored(t, o.Claim); profile.Location.ClaimName != o.Claim {
 				t.Errorf("profile %+v", profile)
 			}
