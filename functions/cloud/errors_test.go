@@ -7,6 +7,7 @@ import (
 
 	"github.com/aws/smithy-go"
 
+	"github.com/kubectl-kanister/kubectl-kanister/runner/location"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
 )
 
@@ -31,7 +32,13 @@ func TestExplainSaysWhatToDo(t *testing.T) {
 		"bare":        {&smithy.GenericAPIError{Code: "AccessDenied", Message: "no rds:X"}, "doing it: no rds:X", "let the AWS identity do what the message names"},
 		"key":         {refusal("EC2", "DescribeVolumes", "AuthFailure", "who are you"), "doing it: who are you", "correct the AWS credentials of the profile or of credentialsSecret"},
 		"quota":       {refusal("EC2", "CreateVolume", "VolumeLimitExceeded", "full"), "doing it: full", "delete what is not needed, or ask AWS for a higher quota"},
-		"code only":   {refusal("EC2", "CreateVolume", "Odd", ""), "doing it: Odd", ""},
+		"role": {
+			&smithy.OperationError{ServiceID: "RDS", OperationName: "CreateDBSnapshot", Err: &location.IdentityError{
+				Op: "assuming the role", Role: "arn:x", Reason: location.AccessDenied, Hint: "trust", Err: refusal("STS", "AssumeRole", "AccessDenied", "no"),
+			}},
+			`doing it: assuming the role "arn:x": AccessDenied no`, "trust",
+		},
+		"code only": {refusal("EC2", "CreateVolume", "Odd", ""), "doing it: Odd", ""},
 	} {
 		var f *record.Failure
 		if err := Explain("doing it", tc.err); !errors.As(err, &f) || f.Message != tc.message || f.Hint != tc.hint {
