@@ -12,10 +12,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	apitypes "k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/kubectl-kanister/kubectl-kanister/functions"
 	"github.com/kubectl-kanister/kubectl-kanister/functions/spec"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/kube"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
 )
 
@@ -446,11 +448,19 @@ func TestManyTagsAndLongOnes(t *testing.T) {
 }
 
 func TestPhaseIDDiffersBetweenRunsOfOneName(t *testing.T) {
-	a := &functions.Run{Name: "nightly", Namespace: "demo", Phase: "snap"}
-	b := &functions.Run{Name: "nightly", Namespace: "demo", Phase: "other"}
+	made := func(phase, uid string) string {
+		return phaseID(&functions.Run{
+			Name: "nightly", Namespace: "demo", Phase: phase, Owner: &kube.Owner{Namespace: "demo", Reference: metav1.OwnerReference{UID: apitypes.UID(uid)}},
+		})
+	}
 
-	if phaseID(a) != phaseID(a) || phaseID(a) == phaseID(b) {
-		t.Error("identifiers")
+	first := made("snap", "1")
+	if again := made("snap", "1"); again != first {
+		t.Errorf("repeated it is %s, not %s", again, first)
+	}
+
+	if made("snap", "2") == first || made("other", "1") == first {
+		t.Error("two phases share it")
 	}
 }
 
