@@ -41,7 +41,7 @@ spec:
       env:
         - {name: HOST, valueFrom: {fieldRef: {fieldPath: status.podIP}}}
         - {name: DIR, value: /data}
-        - {name: KEY_IDS, value: "AKIATEST"}
+        - {name: KEY_IDS, value: "AKIATEST:wJalrXUtnFEMIK7MDENG"}
         - {name: DATABASES, value: "shop boss %[3]s postgres; fleet boss %[3]s aurora-postgresql"}
       readinessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1}
       securityContext: %[1]s

@@ -6,8 +6,9 @@
 //	  LISTEN      address to listen on, :8080
 //	  DIR         where everything is kept
 //	  HOST        under which name or address instances are reached
-//	  KEY_IDS     keys that are known, separated by blanks: ID, ID:SECRET (then signatures are checked), or ID:SECRET:SERVICE (it may ask no other)
+//	  KEY_IDS     keys that are known, separated by blanks: ID:SECRET, or ID:SECRET:SERVICE (it may ask no other)
 //	  ROLES       roles and whom they trust, separated by semicolons: "ARN KEY-ID|ROLE-ARN|SUBJECT…"
+//	  ISSUER, JWKS   of the cluster's ServiceAccount tokens and the keys that it signs them with; empty: no SUBJECT is let in
 //	  S3_ENDPOINT, S3_KEY_ID, S3_SECRET   an S3 server to which requests for S3 are passed on, and its own keys
 //	  DATABASES   instances to begin with: "id user password engine" separated by semicolons
 package main
@@ -29,6 +30,7 @@ import (
 	"github.com/kubectl-kanister/kubectl-kanister/hack/aws/model"
 	"github.com/kubectl-kanister/kubectl-kanister/hack/aws/rds"
 	"github.com/kubectl-kanister/kubectl-kanister/hack/aws/s3"
+	"github.com/kubectl-kanister/kubectl-kanister/hack/aws/sigv4"
 	"github.com/kubectl-kanister/kubectl-kanister/hack/aws/sts"
 )
 
@@ -77,7 +79,11 @@ func install(dir string) error {
 }
 
 func serve(ctx context.Context, models string) error {
-	dir, keys := os.Getenv("DIR"), desk.NewKeyring(strings.Fields(os.Getenv("KEY_IDS"))...)
+	dir := os.Getenv("DIR")
+	keys, err := desk.NewKeyring(strings.Fields(os.Getenv("KEY_IDS"))...)
+	if err != nil {
+		return err
+	}
 	service, err := model.Load(filepath.Join(models, "rds.json"))
 	if err != nil {
 		return err
@@ -98,7 +104,13 @@ func serve(ctx context.Context, models string) error {
 	if err != nil {
 		return err
 	}
-	services := map[string]http.Handler{"ec2": volumes, "sts": sts.New(service, dir, keys, strings.Split(os.Getenv("ROLES"), ";")...)}
+	var provider *sts.Provider
+	if issuer := os.Getenv("ISSUER"); issuer != "" {
+		if provider, err = sts.NewProvider(issuer, os.Getenv("JWKS")); err != nil {
+			return err
+		}
+	}
+	services := map[string]http.Handler{"ec2": volumes, "sts": sts.New(service, dir, keys, provider, strings.Split(os.Getenv("ROLES"), ";")...)}
 	if endpoint := os.Getenv("S3_ENDPOINT"); endpoint != "" {
 		if services["s3"], err = s3.New(dir, endpoint, os.Getenv("S3_KEY_ID"), os.Getenv("S3_SECRET"), keys); err != nil {
 			return err
@@ -134,11 +146,11 @@ func serve(ctx context.Context, models string) error {
 // byService gives a request to the service that it is signed for, or to the first; one that is not signed asks STS.
 func byService(first http.Handler, others map[string]http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		key, _, name := desk.ServiceOf(r)
-		if key == "" {
-			name = "sts"
+		signature, err := sigv4.Parse(r)
+		if err != nil {
+			signature.Service = "sts"
 		}
-		if other := others[name]; other != nil {
+		if other := others[signature.Service]; other != nil {
 			other.ServeHTTP(w, r)
 			return
 		}

@@ -2,7 +2,6 @@ package desk
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -11,24 +10,22 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	"github.com/kubectl-kanister/kubectl-kanister/hack/aws/sigv4"
 )
 
 // Account is the one that all identities belong to.
 const Account = "000000000001"
 
-// Reasons for which a request is refused before it is looked at.
+// Reasons for which a request is refused before it is looked at, beside those of package sigv4.
 var (
-	ErrUnsigned = errors.New("the request is not signed")
 	ErrStranger = errors.New("nobody knows the key")
-	ErrForged   = errors.New("the signature is not that of the key")
 	ErrToken    = errors.New("the session token is not that of the key")
 	ErrExpired  = errors.New("the key has expired")
 )
@@ -36,7 +33,7 @@ var (
 // Key is what an identity signs with.
 type Key struct {
 	ID string
-	// Secret with which requests must be signed; empty: the signature is not looked at.
+	// Secret with which requests must be signed.
 	Secret string
 	// Token and Expires are of temporary keys.
 	Token   string
@@ -55,16 +52,19 @@ type Keyring struct {
 	keys map[string]Key
 }
 
-// NewKeyring has keys that are there from the beginning: each is ID, ID:SECRET or ID:SECRET:SERVICE.
-func NewKeyring(words ...string) *Keyring {
+// NewKeyring has keys that are there from the beginning: each is ID:SECRET or ID:SECRET:SERVICE.
+func NewKeyring(words ...string) (*Keyring, error) {
 	k := &Keyring{keys: map[string]Key{}}
 	for _, word := range words {
 		parts := append(strings.SplitN(word, ":", 3), "", "")
+		if parts[0] == "" || parts[1] == "" {
+			return nil, fmt.Errorf("reading KEY_IDS: %q is neither ID:SECRET nor ID:SECRET:SERVICE", word)
+		}
 		k.keys[parts[0]] = Key{
 			ID: parts[0], Secret: parts[1], Only: parts[2], Trusted: parts[0], ARN: fmt.Sprintf("arn:aws:iam::%s:user/%s", Account, parts[0]),
 		}
 	}
-	return k
+	return k, nil
 }
 
 // Issue makes a temporary key for a session of a role.
@@ -86,68 +86,48 @@ func random(n int) string {
 	return hex.EncodeToString(b)
 }
 
-// Check tells whose request it is, or which of the errors above holds. It reads the body and puts it back, unless the request says
-// itself what its body's hash is.
+// Check tells whose request it is, or which of the errors above or of package sigv4 holds. It reads the body and puts it back, unless the
+// request is for S3, where it says itself what its body's hash is, and who keeps the object checks that.
 func (k *Keyring) Check(r *http.Request) (Key, error) {
-	id, region, service := ServiceOf(r)
-	if id == "" {
-		return Key{}, ErrUnsigned
+	signature, err := sigv4.Parse(r)
+	if err != nil {
+		return Key{}, err
 	}
 	k.mu.Lock()
-	key, known := k.keys[id]
+	key, known := k.keys[signature.KeyID]
 	k.mu.Unlock()
 	payload := r.Header.Get("X-Amz-Content-Sha256")
-	if payload == "" {
-		body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	if signature.Service != "s3" {
+		body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, 1<<20))
 		if err != nil {
 			return Key{}, fmt.Errorf("reading the request: %w", err)
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
-		sum := sha256.Sum256(body)
-		payload = hex.EncodeToString(sum[:])
+		payload = hashOf(string(body))
 	}
 	switch {
 	case !known:
 		return Key{}, ErrStranger
-	case key.Token != r.Header.Get("X-Amz-Security-Token"):
+	case key.Token != signature.Token:
 		return Key{}, ErrToken
-	case key.Secret != "" && !signedWith(key, r, payload, region, service):
-		return Key{}, ErrForged
-	case !key.Expires.IsZero() && time.Now().After(key.Expires):
+	}
+	now := time.Now()
+	if err := signature.Check(r, key.Secret, payload, now); err != nil {
+		return Key{}, err
+	}
+	if !key.Expires.IsZero() && !now.Before(key.Expires) {
 		return Key{}, ErrExpired
 	}
 	return key, nil
-}
-
-// signedWith signs the request again and compares.
-func signedWith(key Key, r *http.Request, payload, region, service string) bool {
-	authorization := r.Header.Get("Authorization")
-	_, rest, _ := strings.Cut(authorization, "SignedHeaders=")
-	list, _, _ := strings.Cut(rest, ",")
-	names := strings.Split(list, ";")
-	at, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
-	if err != nil || !slices.Contains(names, "host") {
-		return false
-	}
-	again := &http.Request{
-		Method: r.Method, Host: r.Host, Header: http.Header{},
-		URL: &url.URL{Scheme: "http", Host: r.Host, Path: cmp.Or(r.URL.Path, "/"), RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery},
-	}
-	for _, name := range names {
-		switch name {
-		case "host":
-		case "content-length":
-			again.ContentLength = r.ContentLength
-		default:
-			again.Header[http.CanonicalHeaderKey(name)] = r.Header.Values(name)
-		}
-	}
-	err = Sign(again, aws.Credentials{AccessKeyID: key.ID, SecretAccessKey: key.Secret, SessionToken: key.Token}, payload, service, region, at)
-	return err == nil && again.Header.Get("Authorization") == authorization
 }
 
 // Sign signs a request as AWS's clients do.
 func Sign(r *http.Request, keys aws.Credentials, payload, service, region string, at time.Time) error {
 	signer := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = service == "s3" })
 	return signer.SignHTTP(context.WithoutCancel(r.Context()), keys, r, payload, service, region, at)
+}
+
+func hashOf(body string) string {
+	sum := sha256.Sum256([]byte(body))
+	return hex.EncodeToString(sum[:])
 }

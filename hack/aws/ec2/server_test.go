@@ -72,7 +72,11 @@ func newServer(t *testing.T) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(service, t.TempDir(), desk.NewKeyring("AKIATEST"))
+	keys, err := desk.NewKeyring("AKIATEST:secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(service, t.TempDir(), keys)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/kubectl-kanister/kubectl-kanister/hack/aws/desk"
+	"github.com/kubectl-kanister/kubectl-kanister/hack/aws/sigv4"
 )
 
 // region in which the server behind the gate thinks it is; it is asked with any.
@@ -70,7 +71,13 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "ExpiredToken", "The provided token has expired.")
 	case errors.Is(err, desk.ErrToken):
 		refuse(w, http.StatusBadRequest, "InvalidToken", "The provided token is malformed or otherwise invalid.")
-	case errors.Is(err, desk.ErrForged):
+	case errors.Is(err, sigv4.ErrMissing):
+		refuse(w, http.StatusForbidden, "AccessDenied", "Access Denied")
+	case errors.Is(err, sigv4.ErrIncomplete):
+		refuse(w, http.StatusBadRequest, "AuthorizationHeaderMalformed", "The authorization header is malformed.")
+	case errors.Is(err, sigv4.ErrSkewed):
+		refuse(w, http.StatusForbidden, "RequestTimeTooSkewed", "The difference between the request time and the current time is too large.")
+	case errors.Is(err, sigv4.ErrWrong):
 		refuse(w, http.StatusForbidden, "SignatureDoesNotMatch", "The request signature we calculated does not match the signature you provided.")
 	case err != nil:
 		refuse(w, http.StatusForbidden, "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.")

@@ -1,13 +1,11 @@
 // Package sts is a loopback STS for tests: requests and answers are checked against AWS's own description of the service. It hands out
-// temporary keys that the other stand-ins know until they expire. It is no AWS: of a web identity's token it reads the claims and does not
-// check the signature, and policies are only about who may assume a role. Beside the files of its desk there is in its directory
+// temporary keys that the other stand-ins know until they expire. It is no AWS: policies are only about who may assume a role. Beside the files of its desk there is in its directory
 //
 //	session   how long sessions live, a Go duration, whatever is asked for
 package sts
 
 import (
-	"encoding/base64"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,9 +16,6 @@ import (
 	"github.com/kubectl-kanister/kubectl-kanister/hack/aws/desk"
 	"github.com/kubectl-kanister/kubectl-kanister/hack/aws/model"
 )
-
-// audience is whom a web identity's token must be for.
-const audience = "sts.amazonaws.com"
 
 // Durations of sessions, in seconds.
 const (
@@ -33,13 +28,14 @@ type Server struct {
 	*desk.Desk
 
 	// roles are whom each role trusts, by its ARN.
-	roles map[string][]string
+	roles    map[string][]string
+	provider *Provider
 }
 
 // New serves roles, each as "ARN TRUSTED…": key ids, ARNs of roles, and subjects of web identities
-// ("system:serviceaccount:NAMESPACE:NAME").
-func New(service *model.Service, dir string, keys *desk.Keyring, roles ...string) *Server {
-	s := &Server{roles: map[string][]string{}}
+// ("system:serviceaccount:NAMESPACE:NAME"), whose tokens the provider has signed; nil takes none.
+func New(service *model.Service, dir string, keys *desk.Keyring, provider *Provider, roles ...string) *Server {
+	s := &Server{roles: map[string][]string{}, provider: provider}
 	for _, role := range roles {
 		if f := strings.Fields(role); len(f) > 0 {
 			s.roles[f[0]] = f[1:]
@@ -74,14 +70,15 @@ func (s *Server) assume(r desk.Request) (map[string]any, error) {
 
 func (s *Server) assumeByToken(r desk.Request) (map[string]any, error) {
 	role := text(r.Input, "RoleArn")
-	claims, err := claimsOf(text(r.Input, "WebIdentityToken"))
+	if s.provider == nil {
+		return nil, s.Service.Fault(r.Operation, "InvalidIdentityToken", "No OpenIDConnect provider found in your account")
+	}
+	claims, err := s.provider.check(text(r.Input, "WebIdentityToken"), time.Now())
 	switch {
+	case errors.Is(err, errExpired):
+		return nil, s.Service.Fault(r.Operation, "ExpiredTokenException", err.Error())
 	case err != nil:
 		return nil, s.Service.Fault(r.Operation, "InvalidIdentityToken", err.Error())
-	case !slices.Contains(claims.Audience, audience):
-		return nil, s.Service.Fault(r.Operation, "InvalidIdentityToken", "Incorrect token audience")
-	case time.Now().After(time.Unix(claims.Expires, 0)):
-		return nil, s.Service.Fault(r.Operation, "ExpiredTokenException", "Token expired")
 	case !slices.Contains(s.roles[role], claims.Subject):
 		return nil, refuse("AccessDenied", 403, "Not authorized to perform sts:AssumeRoleWithWebIdentity")
 	}
@@ -111,28 +108,6 @@ func (s *Server) session(role string, input map[string]any) (map[string]any, err
 		},
 		"AssumedRoleUser": map[string]any{"Arn": key.ARN, "AssumedRoleId": "AROATEST0000000000000:" + text(input, "RoleSessionName")},
 	}, nil
-}
-
-type claims struct {
-	Subject  string   `json:"sub"`
-	Audience []string `json:"aud"`
-	Expires  int64    `json:"exp"`
-}
-
-func claimsOf(token string) (claims, error) {
-	var c claims
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		return c, fmt.Errorf("the token has %d parts", len(parts))
-	}
-	data, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err == nil {
-		err = json.Unmarshal(data, &c)
-	}
-	if err != nil {
-		return c, fmt.Errorf("the token's claims cannot be read: %w", err)
-	}
-	return c, nil
 }
 
 func text(input map[string]any, member string) string {

@@ -2,9 +2,16 @@ package sts
 
 import (
 	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -47,11 +54,15 @@ func start(t *testing.T) stand {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	keys := desk.NewKeyring("AKIAMAIN:main-secret", "AKIALOW:low-secret:sts")
-	server := httptest.NewServer(New(service, dir, keys, backup+" AKIAMAIN AKIALOW", upload+" "+backup, pods+" system:serviceaccount:ns:app"))
+	keys, errKeys := desk.NewKeyring("AKIAMAIN:main-secret", "AKIALOW:low-secret:sts")
+	own, errOwn := desk.NewKeyring("OWN:own-secret")
+	provider, err := NewProvider(issuer, jwks(t))
+	if err := errors.Join(errKeys, errOwn, err); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(New(service, dir, keys, provider, backup+" AKIAMAIN AKIALOW", upload+" "+backup, pods+" system:serviceaccount:ns:app"))
 	t.Cleanup(server.Close)
 	// Behind the gate: one that knows nothing but its own key.
-	own := desk.NewKeyring("OWN:own-secret")
 	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if key, err := own.Check(r); err != nil || r.Header.Get("X-Amz-Security-Token") != "" {
 			t.Errorf("behind the gate came %q: %v", key.ID, err)
@@ -155,22 +166,91 @@ func TestRoles(t *testing.T) {
 	}
 }
 
-func token(claims map[string]any) string {
-	data, _ := json.Marshal(claims)
-	return "e30." + base64.RawURLEncoding.EncodeToString(data) + ".c2ln"
+const issuer = "https://kubernetes.default.svc.cluster.local"
+
+// Keys of the cluster, and one that calls itself like its.
+var clusterRSA, clusterEC, stranger = rsaKey(), ecKey(), ecKey()
+
+func rsaKey() *rsa.PrivateKey {
+	key, _ := rsa.GenerateKey(rand.Reader, 2048) // never fails
+	return key
+}
+
+func ecKey() *ecdsa.PrivateKey {
+	key, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader) // never fails
+	return key
+}
+
+// jwks is as an API server publishes it.
+func jwks(t *testing.T) string {
+	t.Helper()
+	point, err := clusterEC.PublicKey.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	encode := base64.RawURLEncoding.EncodeToString
+	return fmt.Sprintf(`{"keys":[{"use":"sig","kty":"RSA","kid":"r","alg":"RS256","n":%q,"e":"AQAB"},{"use":"sig","kty":"EC","kid":"e","crv":"P-256","alg":"ES256","x":%q,"y":%q}]}`,
+		encode(clusterRSA.N.Bytes()), encode(point[1:33]), encode(point[33:]))
+}
+
+// token signs claims.
+func token(t *testing.T, signer crypto.Signer, kid string, claims map[string]any) string {
+	t.Helper()
+	header := map[string]any{"alg": "RS256", "kid": kid}
+	ec, isEC := signer.(*ecdsa.PrivateKey)
+	if isEC {
+		header["alg"] = "ES256"
+	}
+	text := ""
+	for _, part := range []map[string]any{header, claims} {
+		data, err := json.Marshal(part)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text += base64.RawURLEncoding.EncodeToString(data) + "."
+	}
+	sum := sha256.Sum256([]byte(strings.TrimSuffix(text, ".")))
+	var signature []byte
+	if isEC {
+		r, s, err := ecdsa.Sign(rand.Reader, ec, sum[:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		signature = append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
+	} else {
+		var err error
+		if signature, err = signer.Sign(rand.Reader, sum[:], crypto.SHA256); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return text + base64.RawURLEncoding.EncodeToString(signature)
 }
 
 func TestWebIdentity(t *testing.T) {
 	s := start(t)
-	later, before := time.Now().Add(time.Hour).Unix(), time.Now().Add(-time.Hour).Unix()
-	ours := []string{"sts.amazonaws.com"}
+	claims := func(changes ...any) map[string]any {
+		all := map[string]any{"iss": issuer, "sub": "system:serviceaccount:ns:app", "aud": []string{"sts.amazonaws.com"}, "exp": time.Now().Add(time.Hour).Unix()}
+		for i := 0; i < len(changes); i += 2 {
+			all[changes[i].(string)] = changes[i+1]
+		}
+		return all
+	}
+	good := token(t, clusterEC, "e", claims())
+	parts := strings.Split(token(t, clusterEC, "e", claims("sub", "system:serviceaccount:ns:default")), ".")
+	parts[1] = strings.Split(good, ".")[1]
 	for name, test := range map[string]struct {
 		token, want string
 	}{
-		"good":             {token(map[string]any{"sub": "system:serviceaccount:ns:app", "aud": ours, "exp": later}), ""},
-		"another account":  {token(map[string]any{"sub": "system:serviceaccount:ns:default", "aud": ours, "exp": later}), "AccessDenied"},
-		"another audience": {token(map[string]any{"sub": "system:serviceaccount:ns:app", "aud": []string{"vault"}, "exp": later}), "InvalidIdentityToken"},
-		"expired":          {token(map[string]any{"sub": "system:serviceaccount:ns:app", "aud": ours, "exp": before}), "ExpiredTokenException"},
+		"ES256":            {good, ""},
+		"RS256":            {token(t, clusterRSA, "r", claims()), ""},
+		"another account":  {token(t, clusterEC, "e", claims("sub", "system:serviceaccount:ns:default")), "AccessDenied"},
+		"another audience": {token(t, clusterEC, "e", claims("aud", []string{"vault"})), "InvalidIdentityToken"},
+		"another issuer":   {token(t, clusterEC, "e", claims("iss", "https://example.com")), "InvalidIdentityToken"},
+		"expired":          {token(t, clusterEC, "e", claims("exp", time.Now().Add(-time.Hour).Unix())), "ExpiredTokenException"},
+		"another's key":    {token(t, stranger, "e", claims()), "InvalidIdentityToken"},
+		"unknown key":      {token(t, stranger, "s", claims()), "InvalidIdentityToken"},
+		"changed":          {strings.Join(parts, "."), "InvalidIdentityToken"},
+		"not signed":       {strings.Join(strings.Split(good, ".")[:2], ".") + ".", "InvalidIdentityToken"},
 		"no token":         {"nonsense", "InvalidIdentityToken"},
 	} {
 		anonymous := sts.New(sts.Options{Region: "eu-test-1", BaseEndpoint: &s.sts, RetryMaxAttempts: 1})
