@@ -111,6 +111,9 @@ name"; echo log > ../logs/log`)
 
 	w.NothingLeft(restore.Run)
 
+	c.killed(backup.Run)
+	w.SameFiles(before, c.files())
+
 	w.Exactly(0, "delete", "--from", backup.Run)
 
 	if left := c.snapshots(); len(left) != 0 {
@@ -122,9 +125,52 @@ name"; echo log > ../logs/log`)
 	w.Contains(pretty(failed.Error), "UnauthorizedOperation", "ec2:CreateVolume and ec2:CreateTags", "restoreVolume")
 	w.Contains(w.Kubectl("get", "deploy", "app", "-o", "jsonpath={.spec.replicas}"), "1")
 
-	if n := len(c.volumes()); n != 4 {
+	if n := len(c.volumes()); n != 6 {
 		t.Errorf("%d volumes", n)
 	}
+}
+
+// killed restores a backup with a runner that dies while a claim is being deleted: its successor goes on with what was made.
+func (c cloud) killed(backup string) {
+	c.Helper()
+	c.bash("cd /data/data; echo third > a; rm -r d; rm ../logs/log")
+
+	uid := c.claimNow("logs").UID
+	volumes := len(c.volumes())
+	c.Kubectl("patch", "pvc", "data", "--type=merge", "-p", `{"metadata":{"finalizers":["example.com/held","kubernetes.io/pvc-protection"]}}`)
+
+	run := c.start("restore", "--from", backup)
+
+	c.Eventually(time.Minute, func() string {
+		if c.claimNow("data").DeletionTimestamp == nil {
+			return "the claim is not deleted"
+		}
+
+		return ""
+	})
+	c.Kubectl("delete", "pod", c.runner(run), "--grace-period=0", "--force")
+	c.Eventually(time.Minute, func() string {
+		if n := c.Record(run).Attempts; n < 2 {
+			return fmt.Sprintf("%d attempts", n)
+		}
+
+		return ""
+	})
+	c.Kubectl("patch", "pvc", "data", "--type=json", "-p", `[{"op":"remove","path":"/metadata/finalizers"}]`)
+	c.Want(0, "wait", run, "--timeout", "120s")
+	c.Kubectl("rollout", "status", "deploy/app", "--timeout=60s")
+
+	if rec := c.Record(run); rec.State != record.Complete || len(rec.Undo) != 0 || len(rec.Holds) != 0 {
+		c.Errorf("record %s", pretty(rec))
+	}
+
+	if n := len(c.volumes()); n != volumes+2 || c.claimNow("logs").UID == uid {
+		c.Errorf("%d volumes after %d", n, volumes)
+	}
+
+	// The permissions on PersistentVolumes of a run that nobody followed go with its record.
+	c.Want(0, "forget", run)
+	c.NothingLeft(run)
 }
 
 // restoreFrom is a new backup that cannot be restored. While it waits, the record and the plugin show how many percent are done.
