@@ -433,6 +433,29 @@ func TestRelease(t *testing.T) {
 	}
 }
 
+// Volumes that are still being made are waited for; one that is attached is said, not taken.
+func TestReleaseOfVolumesInUse(t *testing.T) {
+	t.Parallel()
+
+	w := newWorld(t)
+	id := "vol-0000000000000000c"
+	w.ec2.volumes[id] = types.Volume{VolumeId: aws.String(id), State: types.VolumeStateCreating, Tags: w.ours(nil, map[string]string{})}
+	at, _ := w.in(t.Context(), "")
+
+	refusals := []string{"IncorrectState", "VolumeInUse"}
+	w.ec2.hooks["DeleteVolume"] = func() error {
+		code := refusals[0]
+		refusals = refusals[1:]
+
+		return refusal(code)
+	}
+
+	var f *record.Failure
+	if err := w.releaseVolumes(t.Context(), at, nil); !errors.As(err, &f) || f.Reason != "VolumeInUse" || !strings.Contains(f.Message, id) || len(refusals) != 0 {
+		t.Errorf("%v, %v left", err, refusals)
+	}
+}
+
 func TestManyTagsAndLongOnes(t *testing.T) {
 	w := newWorld(t)
 
