@@ -6,6 +6,7 @@ import (
 	"maps"
 	"path"
 	"strconv"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	utilrand "k8s.io/apimachinery/pkg/util/rand"
@@ -40,6 +41,8 @@ type CopyRequest struct {
 	PodLabels, PodAnnotations map[string]string
 	// Index tells several workers of one phase apart; required if there are several.
 	Index string
+	// StartLimit bounds the start of the worker; 0 is the usual one. A clone may have to be copied first.
+	StartLimit time.Duration
 	// Progress gets what would else go to Journal.Progress.
 	Progress func(record.Progress)
 }
@@ -79,6 +82,7 @@ func CopyVolume(ctx context.Context, run *functions.Run, r CopyRequest) (CopyRes
 	w := &worker{
 		run: run, namespace: run.NamespaceOr(r.Namespace), pods: pods{r.PodOverride, r.PodLabels, r.PodAnnotations},
 		subject: "volume " + r.Source, mounts: []mount{{claim: r.Claim, path: r.Root}}, progress: r.Progress, request: request,
+		startLimit: r.StartLimit,
 	}
 	w.indexed(r.Index)
 

@@ -41,7 +41,9 @@ type worker struct {
 	run       *functions.Run
 	namespace string
 	index     []string
-	pods      pods
+	// startLimit is kube.Pod.StartLimit.
+	startLimit time.Duration
+	pods       pods
 	// subject says in messages what is moved: "volume data-0".
 	subject  string
 	mounts   []mount
@@ -91,6 +93,7 @@ func (w *worker) follow(ctx context.Context, pod *kube.Pod) (e mover.Event, begu
 		}
 	}()
 
+	pod.StartLimit = w.startLimit
 	w.run.Follow(pod)
 
 	sink := &events{worker: w, source: pod.Name + "/" + kube.ContainerName}

@@ -31,6 +31,9 @@ type copyArgs struct {
 	PodAnnotations map[string]string `mapstructure:"podAnnotations"`
 }
 
+// cloneLimit is how long a driver may take to make a volume out of a snapshot: some copy all of it. It is that of the snapshot.
+const cloneLimit = 2 * time.Hour
+
 // Exec implements functions.Func.
 func (f CopyVolumes) Exec(ctx context.Context, run *functions.Run, args map[string]any) (map[string]any, error) {
 	var a copyArgs
@@ -66,15 +69,15 @@ func (f CopyVolumes) Exec(ctx context.Context, run *functions.Run, args map[stri
 			return nil
 		}
 
-		claim := v.PVC
+		claim, limit := v.PVC, time.Duration(0)
 		if v.Clone != "" {
-			claim = v.Clone
+			claim, limit = v.Clone, cloneLimit
 		}
 
 		result, err := data.CopyVolume(ctx, run, data.CopyRequest{
 			Namespace: v.Namespace, Claim: claim, Source: v.PVC, Prefix: a.ArtifactPrefix, EncryptionKey: a.EncryptionKey, Like: v.Like,
 			PodOverride: a.PodOverride, PodLabels: a.PodLabels, PodAnnotations: a.PodAnnotations, Index: v.PVC,
-			Progress: func(p record.Progress) { sum.report(i, "volume "+v.PVC, p) },
+			StartLimit: limit, Progress: func(p record.Progress) { sum.report(i, "volume "+v.PVC, p) },
 		})
 		if err != nil {
 			return fmt.Errorf("copying volume %q: %w", v.PVC, err)

@@ -30,6 +30,8 @@ type trouble struct {
 	message string
 	hint    string
 	grace   time.Duration
+	// binds: it waits for its volumes to be made.
+	binds bool
 }
 
 // pending judges a pod that has not started. Nil: nothing is wrong so far.
@@ -56,6 +58,9 @@ func unschedulable(pod *corev1.Pod, message string) *trouble {
 		reason: ReasonUnschedulable, message: "no node takes it: " + message, grace: scheduleGrace,
 		hint: fmt.Sprintf("kubectl describe pod -n %s %s; kubectl describe nodes", pod.Namespace, pod.Name),
 	}
+
+	// A class that binds at once, and one whose volume took longer than the scheduler waits for it.
+	t.binds = strings.Contains(message, "unbound immediate PersistentVolumeClaims") || strings.Contains(message, "binding volumes")
 
 	// Missing claims do not turn up by themselves.
 	if strings.Contains(message, "persistentvolumeclaim") && strings.Contains(message, "not found") {

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
 )
 
 // shortestSecret is the least length of a value that is treated as secret: shorter ones ("1", "on") are words of everyday
@@ -15,7 +17,8 @@ import (
 const shortestSecret = 4
 
 // Material is the set of secret values of a run, in every spelling in which templates put them into arguments: as they are,
-// base64, JSON-escaped, quoted, URL-escaped. The zero Material knows none.
+// base64, alone or inside something longer ("user:password"), JSON-escaped, quoted, URL-escaped, a line of several, a member of a Google
+// service account. The zero Material knows none.
 type Material struct {
 	spellings []string // longest first
 }
@@ -31,9 +34,13 @@ func NewMaterial(values ...string) Material {
 	}
 
 	for _, value := range values {
-		for _, v := range []string{value, strings.TrimSpace(value)} {
+		for _, v := range parts(value) {
 			if len(v) < shortestSecret {
 				continue
+			}
+
+			for _, form := range record.Base64Forms(v) {
+				add(form)
 			}
 
 			add(v)
@@ -65,6 +72,30 @@ func NewMaterial(values ...string) Material {
 	})
 
 	return m
+}
+
+// secretLine is the least length of a line of a longer value that is secret by itself: those of keys are longer, words of a
+// configuration are not.
+const secretLine = 24
+
+// parts are the value and what stands in it that is taken out of it.
+func parts(value string) []string {
+	all := append([]string{value, strings.TrimSpace(value)}, record.SecretMembers(value)...)
+
+	for _, whole := range slices.Clone(all[1:]) {
+		lines := strings.Split(whole, "\n")
+		if len(lines) == 1 || json.Valid([]byte(whole)) {
+			continue
+		}
+
+		for _, line := range lines {
+			if line = strings.TrimSpace(line); len(line) >= secretLine && !strings.HasPrefix(line, "-----") {
+				all = append(all, line)
+			}
+		}
+	}
+
+	return all
 }
 
 // addJSON adds v as encoding/json writes it, and once more as it stands inside a JSON text that is itself a JSON string.

@@ -35,7 +35,8 @@ type Pod struct {
 	Adopted bool
 	// Waiting, if set, is told what the pod waits for while it has not started, and "" once it has.
 	Waiting func(message string)
-	// StartLimit bounds the way from created to started; 0 is DefaultStartLimit.
+	// StartLimit bounds the way from created to started; 0 is DefaultStartLimit. Volumes get all of it to be made if it is set, and
+	// otherwise as long as a node.
 	StartLimit time.Duration
 	// Beside are the containers that have to end well, too; others than these and the main one are sidecars.
 	Beside []string

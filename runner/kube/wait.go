@@ -337,6 +337,10 @@ func (j *judge) pending(ctx context.Context, now time.Time) error {
 		j.reason, j.since = problem.reason, now
 	}
 
+	if problem.binds && p.StartLimit > 0 { // who sets a limit knows that its volumes take time: copies of snapshots
+		problem.grace = limit
+	}
+
 	if problem.grace > 0 && now.Sub(j.since) < min(problem.grace, limit) {
 		return nil
 	}

@@ -116,7 +116,7 @@ func (r *Redactor) add(value string) {
 	}
 
 	// Base64 of a short value is long enough to be hidden anywhere.
-	r.patterns = append(r.patterns, base64Forms(value)...)
+	r.patterns = append(r.patterns, Base64Forms(value)...)
 }
 
 // forms are the spellings of value in quoted text.
@@ -160,9 +160,29 @@ var shellSpecial = regexp.MustCompile(`[^A-Za-z0-9_@%+=:,./-]`)
 // shellBackslash is value as bash's printf %q writes it.
 func shellBackslash(value string) string { return shellSpecial.ReplaceAllString(value, `\$0`) }
 
-// base64Forms are the parts of base64 text that value determines, for each of the three places at which it can begin inside
+// SecretMembers are the secret members of a Google service account's JSON; none of other values.
+func SecretMembers(value string) []string {
+	var (
+		account map[string]any
+		secrets []string
+	)
+
+	if json.Unmarshal([]byte(value), &account) != nil {
+		return nil
+	}
+
+	for _, key := range []string{"private_key", "private_key_id", "client_secret", "refresh_token"} {
+		if secret, ok := account[key].(string); ok {
+			secrets = append(secrets, secret)
+		}
+	}
+
+	return secrets
+}
+
+// Base64Forms are the parts of base64 text that value determines, for each of the three places at which it can begin inside
 // something longer ("user:password"), in both alphabets.
-func base64Forms(value string) []string {
+func Base64Forms(value string) []string {
 	var all []string
 
 	for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
