@@ -30,6 +30,10 @@ bin/kubectl-kanister:
 	$(BUILD) -o $@ ./cmd/kubectl-kanister
 	@ln -sf kubectl-kanister bin/kubectl_complete-kanister
 
+.PHONY: dist
+dist: ## Build the plugin's archives for all platforms into dist/, as krew.yaml names them
+	LDFLAGS='$(LDFLAGS)' hack/dist.sh
+
 .PHONY: images
 images: ## Build the runner, demo and test images as tar files
 	cd hack && go run ./image all

@@ -26,7 +26,7 @@ func (w *World) upstreamKinds() {
 	makingKinds.Lock()
 	defer makingKinds.Unlock()
 
-	for _, kind := range []string{"Blueprint", "Profile", "ActionSet"} {
+	for _, kind := range []string{"Blueprint", "Profile", "ActionSet", "RepositoryServer"} {
 		w.Apply(fmt.Sprintf(`apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
 metadata: {name: %[2]ss.cr.kanister.io}
@@ -310,6 +310,21 @@ spec:
     - name: look
       blueprint: words
       object: {kind: pvc, name: words}
+    - name: where
+      blueprint: words
+      object: {apiVersion: v1, group: apps, resource: statefulsets, kind: statefulset, name: words, namespace: {{ns}}}
+      profile: {apiVersion: cr.kanister.io/v1alpha1, kind: profile, name: elsewhere, namespace: {{ns}}}
+---
+apiVersion: cr.kanister.io/v1alpha1
+kind: Profile
+metadata: {name: elsewhere, namespace: {{ns}}}
+location: {type: s3Compliant, bucket: bucket-of-the-file, endpoint: "https://s3.example.org", region: us-east-1}
+credential: {type: keyPair, keyPair: {idField: id, secretField: key, secret: {name: keys, namespace: {{ns}}}}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: keys, namespace: {{ns}}}
+stringData: {id: AKIDOFTHEFILE, key: secret-of-the-file}
 `
 
 // TestCompatActionSet: the actions of an ActionSet are runs, one after another; the first that fails is the last, unless they go all
@@ -326,6 +341,17 @@ func TestCompatActionSet(t *testing.T) {
 kind: PersistentVolumeClaim
 metadata: {name: words}
 spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: words}
+spec:
+  replicas: 0
+  serviceName: words
+  selector: {matchLabels: {app: words}}
+  template:
+    metadata: {labels: {app: words}}
+    spec: {containers: [{name: main, image: ` + toolsImage + `}]}
 `)
 	w.Apply(`apiVersion: cr.kanister.io/v1alpha1
 kind: Blueprint
@@ -352,19 +378,23 @@ actions:
     outputArtifacts: {out: {keyValue: {name: "{{ .Object.metadata.name }}"}}}
     phases:
       - {func: KubeTask, name: look, args: {image: ` + toolsImage + `, command: ["true"]}}
+  where:
+    outputArtifacts: {out: {keyValue: {name: "{{ .StatefulSet.Name }} {{ .Profile.Location.Bucket }}"}}}
+    phases:
+      - {func: KubeTask, name: look, args: {image: ` + toolsImage + `, command: ["true"]}}
   fail:
     phases:
       - {func: KubeTask, name: fail, args: {image: ` + toolsImage + `, command: ["false"]}}
 `)
 
 	runs := strings.Fields(w.Want(0, "run", "-f", w.File("all.yaml", actionSet), "-o", "name").Stdout)
-	if len(runs) != 5 {
-		t.Fatalf("%d runs, want 5: %q", len(runs), runs)
+	if len(runs) != 6 {
+		t.Fatalf("%d runs, want 6: %q", len(runs), runs)
 	}
 
 	var ended metav1.Time
 
-	for i, want := range []string{"", w.Namespace, "words", "words", ""} {
+	for i, want := range []string{"", w.Namespace, "words", "words", "words", "words bucket-of-the-file"} {
 		rec := w.Record(strings.TrimPrefix(runs[i], "run/"))
 
 		if rec.State != record.Complete || rec.Ended == nil {
@@ -402,22 +432,22 @@ spec:
 
 	w.Contains(w.Want(3, "run", "-f", two("fail", "look")).Stderr, "were not started", "2 (look deployment/app)")
 
-	if n := count(); n != 6 {
-		t.Errorf("%d runs, want 6: the second action must not have begun", n)
+	if n := count(); n != 7 {
+		t.Errorf("%d runs, want 7: the second action must not have begun", n)
 	}
 
 	w.Want(4, "run", "-f", two("look", "fail"))
 	w.Want(4, "run", "-f", two("fail", "look"), "--parallel")
 
-	if n := count(); n != 10 {
-		t.Errorf("%d runs, want 10", n)
+	if n := count(); n != 11 {
+		t.Errorf("%d runs, want 11", n)
 	}
 
 	// Found before anything begins.
 	w.Contains(w.Want(2, "run", "-f", two("look", "nothing")).Stderr, "nothing", "nothing was started")
 	w.Contains(w.Want(2, "run", "-f", two("look", "look"), "--detach").Stderr, "--parallel")
 
-	if n := count(); n != 10 {
-		t.Errorf("%d runs, want 10 still", n)
+	if n := count(); n != 11 {
+		t.Errorf("%d runs, want 11 still", n)
 	}
 }

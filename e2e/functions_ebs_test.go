@@ -10,6 +10,10 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-kanister/kubectl-kanister/functions"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
 )
 
 // ebsBlueprint is made of the reference's own examples, with the address of the stand-in.
@@ -107,6 +111,9 @@ name"; echo log > ../logs/log`)
 
 	w.NothingLeft(restore.Run)
 
+	c.killed(backup.Run)
+	w.SameFiles(before, c.files())
+
 	w.Exactly(0, "delete", "--from", backup.Run)
 
 	if left := c.snapshots(); len(left) != 0 {
@@ -118,19 +125,88 @@ name"; echo log > ../logs/log`)
 	w.Contains(pretty(failed.Error), "UnauthorizedOperation", "ec2:CreateVolume and ec2:CreateTags", "restoreVolume")
 	w.Contains(w.Kubectl("get", "deploy", "app", "-o", "jsonpath={.spec.replicas}"), "1")
 
-	if n := len(c.volumes()); n != 4 {
+	if n := len(c.volumes()); n != 6 {
 		t.Errorf("%d volumes", n)
 	}
 }
 
-// restoreFrom is a new backup that cannot be restored.
+// killed restores a backup with a runner that dies while a claim is being deleted: its successor goes on with what was made.
+func (c cloud) killed(backup string) {
+	c.Helper()
+	c.bash("cd /data/data; echo third > a; rm -r d; rm ../logs/log")
+
+	uid := c.claimNow("logs").UID
+	volumes := len(c.volumes())
+	c.Kubectl("patch", "pvc", "data", "--type=merge", "-p", `{"metadata":{"finalizers":["example.com/held","kubernetes.io/pvc-protection"]}}`)
+
+	run := c.start("restore", "--from", backup)
+
+	c.Eventually(time.Minute, func() string {
+		if c.claimNow("data").DeletionTimestamp == nil {
+			return "the claim is not deleted"
+		}
+
+		return ""
+	})
+	c.Kubectl("delete", "pod", c.runner(run), "--grace-period=0", "--force")
+	c.Eventually(time.Minute, func() string {
+		if n := c.Record(run).Attempts; n < 2 {
+			return fmt.Sprintf("%d attempts", n)
+		}
+
+		return ""
+	})
+	c.Kubectl("patch", "pvc", "data", "--type=json", "-p", `[{"op":"remove","path":"/metadata/finalizers"}]`)
+	c.Want(0, "wait", run, "--timeout", "120s")
+	c.Kubectl("rollout", "status", "deploy/app", "--timeout=60s")
+
+	if rec := c.Record(run); rec.State != record.Complete || len(rec.Undo) != 0 || len(rec.Holds) != 0 {
+		c.Errorf("record %s", pretty(rec))
+	}
+
+	if n := len(c.volumes()); n != volumes+2 || c.claimNow("logs").UID == uid {
+		c.Errorf("%d volumes after %d", n, volumes)
+	}
+
+	// The permissions on PersistentVolumes of a run that nobody followed go with its record.
+	c.Want(0, "forget", run)
+	c.NothingLeft(run)
+}
+
+// restoreFrom is a new backup that cannot be restored. While it waits, the record and the plugin show how many percent are done.
 func restoreFrom(w *World, c cloud, file string) string {
 	w.Helper()
+	c.sh("touch /data/slow")
 
-	run := w.Finished(w.Want(0, "backup", "deploy/app", "--blueprint", file, "-o", "json")).Run
+	shown := make(chan string, 1)
+
+	go func() {
+		defer w.run(context.WithoutCancel(w.Context()), nil, "kubectl", "-n", w.Namespace, "exec", "aws", "-c", "main", "--", "rm", "/data/slow")
+
+		for range 150 {
+			records, err := w.Client.CoreV1().ConfigMaps(w.Namespace).List(w.Context(), metav1.ListOptions{LabelSelector: record.LabelRecord + "," + record.LabelState + "=running"})
+			for i := 0; err == nil && i < len(records.Items); i++ {
+				if text := records.Items[i].Data["progress"]; strings.Contains(text, "%") {
+					shown <- text
+
+					return
+				}
+			}
+
+			time.Sleep(100 * time.Millisecond)
+		}
+
+		shown <- ""
+	}()
+
+	backup := w.Want(0, "backup", "deploy/app", "--blueprint", file, "-o", "json")
+	if text := <-shown; !strings.Contains(text, "waiting for 2 snapshots to complete") || !strings.Contains(backup.Stderr, "waiting for 2 snapshots to complete") {
+		w.Errorf("the record said %q, the plugin\n%s", text, backup.Stderr)
+	}
+
 	c.sh("echo CreateVolume UnauthorizedOperation > /data/fail")
 
-	return run
+	return w.Finished(backup).Run
 }
 
 // All claims of a namespace, in-tree ones too; waiting apart, restoring under other names, deleting twice.
@@ -232,6 +308,46 @@ func TestFunctionEBSSnapshots(t *testing.T) {
 	if f := failureOf(err); err == nil || f.Reason != "NotFound" || !strings.Contains(f.Message, "snap-") {
 		t.Errorf("gone: %v", err)
 	}
+}
+
+// crash ends the phase as a runner pod that has to go does, while a claim is being deleted; the successor finishes it.
+func (c cloud) crash(snap any) {
+	c.Helper()
+	c.Kubectl("patch", "pvc", "data", "--type=merge", "-p", `{"metadata":{"finalizers":["example.com/held"]}}`)
+
+	args := c.args(map[string]any{"namespace": c.Namespace, "snapshots": snap, "region": ebsRegion})
+	before := len(c.volumes())
+	first := c.ebsPhase("crash")
+	ctx, leave := context.WithCancelCause(c.Context())
+
+	go func() {
+		for range 200 {
+			if first.notes.said("claim data deleted") {
+				break
+			}
+
+			time.Sleep(50 * time.Millisecond)
+		}
+
+		leave(functions.ErrInterrupted)
+	}()
+
+	if _, err := first.Do(ctx, "CreateVolumeFromSnapshot", args); err == nil || len(first.notes.undo) != 1 || len(first.notes.holds) != 1 || first.notes.said("half restored") {
+		c.Errorf("interrupted: %v, undo %v, holds %v, said %q", err, first.notes.undo, first.notes.holds, first.notes.warnings)
+	}
+
+	c.Kubectl("patch", "pvc", "data", "--type=json", "-p", `[{"op":"remove","path":"/metadata/finalizers"}]`)
+
+	second := c.ebsPhase("crash")
+	second.Run.Attempt, second.notes.undo, second.notes.holds = 2, first.notes.undo, first.notes.holds
+	second.MustDo("CreateVolumeFromSnapshot", args)
+
+	if n := len(c.volumes()); n != before+2 || len(second.notes.undo) != 0 || len(second.notes.holds) != 0 {
+		c.Errorf("%d volumes after %d, undo %v, holds %v", n, before, second.notes.undo, second.notes.holds)
+	}
+
+	c.restored("data", "")
+	c.restored("logs", "")
 }
 
 // upstreamsManifest restores a manifest that has upstream's members only, to a claim of another name.
@@ -394,6 +510,8 @@ func TestFunctionEBSFailures(t *testing.T) {
 	if c.claimNow("data").UID == uid {
 		t.Error("the first claim was not made again")
 	}
+
+	t.Run("crash", func(t *testing.T) { c.crash(snap) })
 
 	// Restoring again finishes the job.
 	c.ebsPhase("finish").MustDo("CreateVolumeFromSnapshot", restore)

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -57,7 +56,7 @@ spec:
       env:
         - {name: HOST, valueFrom: {fieldRef: {fieldPath: status.podIP}}}
         - {name: DIR, value: /data}
-        - {name: KEY_IDS, value: "AKIATEST %[4]s"}
+        - {name: KEY_IDS, value: "AKIATEST:wJalrXUtnFEMIK7MDENG %[4]s:%[5]s"}
       readinessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1}
       securityContext: %[2]s
       volumeMounts: [{name: tools, mountPath: /tools}, {name: data, mountPath: /data}]
@@ -73,7 +72,7 @@ type cloud struct {
 
 func newCloud(w *World) cloud {
 	w.Helper()
-	w.Apply(fmt.Sprintf(ec2Pod, restrictedPod, restrictedContainer, toolsImage, os.Getenv("AWS_ACCESS_KEY_ID")))
+	w.Apply(fmt.Sprintf(ec2Pod, restrictedPod, restrictedContainer, toolsImage, env(w.T, "AWS_ACCESS_KEY_ID"), env(w.T, "AWS_SECRET_ACCESS_KEY")))
 	w.Kubectl("wait", "--for=condition=Ready", "pod/aws", "--timeout=120s")
 
 	c := cloud{rds: rds{w}}

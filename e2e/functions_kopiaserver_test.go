@@ -273,6 +273,22 @@ stringData: {tls.crt: %[2]q}
 `, name, certificate, users))
 }
 
+// kopiaActionSet is one with a reference to the repository server named server, for a user of it.
+func kopiaActionSet(action, id string) string {
+	return fmt.Sprintf(`apiVersion: cr.kanister.io/v1alpha1
+kind: ActionSet
+metadata: {generateName: kopia-, namespace: "{{ns}}"}
+spec:
+  actions:
+    - name: %s
+      blueprint: kopia-server
+      object: {kind: Deployment, name: app}
+      repositoryServer: {apiVersion: cr.kanister.io/v1alpha1, kind: RepositoryServer, name: server, namespace: "{{ns}}"}
+      options: {hostname: beta.host}
+      artifacts: {backupIdentifier: {keyValue: {id: %q}}}
+`, action, id)
+}
+
 const kopiaUsers = `{alpha.host: password of alpha, beta.host: password of beta}`
 
 // The reference's examples through a server from kopia's own command line; no profile is involved.
@@ -313,10 +329,21 @@ func TestFunctionKopiaServerOfARepositoryServer(t *testing.T) {
 	w.ready("app")
 	w.SameFiles(before, w.appFiles())
 
-	tagged := do("run", "tagged", "deploy/app", "--blueprint", blueprint, "--option", "hostname=beta.host")
+	// An ActionSet's reference is followed: to a RepositoryServer that stands in the same file, and to a custom resource.
+	asSet := func(set string, more ...string) record.Record {
+		t.Helper()
+
+		rec := w.Finished(w.Want(0, append([]string{"run", "-o", "json", "-f", w.File("set.yaml", set), "-f", blueprint}, more...)...))
+		w.NothingLeft(rec.Run)
+
+		return rec
+	}
+	tagged := asSet(kopiaActionSet("tagged", ""), "-f", server)
 	w.Contains(kopia("snapshot", "list", "--all", "--json", "--tags", "team:red"), tagged.Artifacts["backupIdentifier"].KeyValue["id"], `"host":"beta.host"`, "before an upgrade")
 	w.inApp(spoil)
-	do("run", "volume", "deploy/app", "--from", tagged.Run, "--blueprint", blueprint, "--option", "hostname=beta.host")
+	w.upstreamKinds()
+	w.Kubectl("apply", "-f", server)
+	asSet(kopiaActionSet("volume", tagged.Artifacts["backupIdentifier"].KeyValue["id"]))
 	w.SameFiles(before, w.appFiles())
 
 	do("delete", "--from", backup.Run)

@@ -41,8 +41,8 @@ spec:
       env:
         - {name: HOST, valueFrom: {fieldRef: {fieldPath: status.podIP}}}
         - {name: DIR, value: /data}
-        - {name: KEY_IDS, value: "AKIATEST"}
-        - {name: DATABASES, value: "shop boss %[3]s postgres; fleet boss %[3]s aurora-postgresql"}
+        - {name: KEY_IDS, value: "AKIATEST:wJalrXUtnFEMIK7MDENG %[5]s:%[6]s"}
+        - {name: DATABASES, value: "shop boss %[3]s postgres; fleet boss %[3]s %[4]s"}
       readinessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1}
       securityContext: %[1]s
       volumeMounts: [{name: tools, mountPath: /tools}, {name: data, mountPath: /data}]
@@ -67,9 +67,12 @@ const rdsPassword = "pa55-w0rd'x"
 // rds is the stand-in in a test's namespace.
 type rds struct{ *World }
 
-func newRDS(w *World) rds {
+func newRDS(w *World) rds { return newRDSOf(w, "aurora-postgresql") }
+
+// newRDSOf has an Aurora cluster that says it is of this engine. The object store's keys are known as well.
+func newRDSOf(w *World, engine string) rds {
 	w.Helper()
-	w.Apply(fmt.Sprintf(rdsPod, restrictedContainer, postgresImage, rdsPassword))
+	w.Apply(fmt.Sprintf(rdsPod, restrictedContainer, postgresImage, rdsPassword, engine, env(w.T, "AWS_ACCESS_KEY_ID"), env(w.T, "AWS_SECRET_ACCESS_KEY")))
 	w.Kubectl("wait", "--for=condition=Ready", "pod/aws", "--timeout=120s")
 
 	return rds{w}
@@ -354,6 +357,64 @@ stringData: {username: boss, password: not-the-password}
 
 	if len(failed.Undo) != 1 || !failed.Undo[0].Done {
 		t.Errorf("undo list %s", pretty(failed.Undo))
+	}
+
+	with[2] = "dbconfig=dbconfig"
+	r.killed(append([]string{"backup", "--blueprint", file}, with[:5]...))
+}
+
+// killed backs up with a runner that dies while the temporary instance is being made: its successor goes on with that instance, and it is
+// gone afterwards. A run that is cancelled after such a death deletes it, too.
+func (r rds) killed(args []string) {
+	r.Helper()
+
+	made := func() int { return strings.Count(r.sh("cat /data/requests"), "RestoreDBInstanceFromDBSnapshot") }
+	hold := func() (run string, before int) {
+		r.Helper()
+
+		before = made()
+		run = r.start(args...)
+		r.inPhase(run, "exportSnapshot")
+		r.sh("touch /data/slow")
+		r.Eventually(time.Minute, func() string {
+			if len(r.temporary()) != 1 || made() == before {
+				return fmt.Sprintf("temporary instances: %q", r.temporary())
+			}
+
+			return ""
+		})
+		r.Kubectl("delete", "pod", r.runner(run), "--grace-period=0", "--force")
+		r.Eventually(time.Minute, func() string {
+			if n := r.Record(run).Attempts; n < 2 {
+				return fmt.Sprintf("%d attempts", n)
+			}
+
+			return ""
+		})
+
+		return run, before
+	}
+
+	run, before := hold()
+	r.sh("rm /data/slow")
+	r.Want(0, "wait", run, "--timeout", "120s")
+	r.nothingTemporary()
+	r.NothingLeft(run)
+
+	// The successor may ask again, and hears that there is one.
+	if rec := r.Record(run); rec.State != record.Complete || len(rec.Undo) != 0 || made() > before+2 {
+		r.Errorf("asked %d times to make an instance, record %s", made()-before, pretty(rec))
+	}
+
+	run, _ = hold()
+	r.Want(0, "cancel", run)
+	r.sh("rm /data/slow")
+	r.Kanister("wait", run, "--timeout", "120s")
+	r.nothingTemporary()
+	r.NothingLeft(run)
+
+	if rec := r.Record(run); rec.State != record.Cancelled || len(rec.Undo) != 1 || !rec.Undo[0].Done {
+		r.Errorf("record %s", pretty(rec))
 	}
 }
 

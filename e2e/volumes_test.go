@@ -64,7 +64,9 @@ func TestVolumesOnSnapshotsAndFileProfile(t *testing.T) {
 		t.Errorf("restoring a deleted backup succeeded:\n%s", r.Stderr)
 	}
 
-	w.Want(0, "restore", "--from", again.Run)
+	if r := w.Want(0, "restore", "--from", "latest"); !strings.Contains(r.Stderr, again.Run) {
+		t.Errorf("the latest backup is %s, restored was\n%s", again.Run, r.Stderr)
+	}
 }
 
 func TestVolumesLiveAndS3(t *testing.T) {
@@ -86,8 +88,13 @@ func TestVolumesLiveAndS3(t *testing.T) {
 		t.Errorf("keys %.10q are not below the profile's prefix", keys)
 	}
 
+	// The cluster's memory is lost: what lies beside the data is enough.
 	w.Bash(`rm -rf /data/*`)
-	w.Want(0, "restore", "--from", "latest")
+	w.Want(0, "forget", "--force", backup.Run)
+	w.Want(2, "restore", "--from", backup.Run)
+
+	entry := w.Object(bucket, "some/prefix/kanister-catalogue/"+w.Namespace+"/"+backup.Run+".json")
+	w.Want(0, "restore", "--from", w.File("entry.json", string(entry)))
 	w.Kubectl("rollout", "status", "sts/app", "--timeout=60s")
 
 	w.SameFiles(before, w.Fingerprint())

@@ -49,7 +49,7 @@ func (r *Run) PodOptions(namespace string, override map[string]any, labels, anno
 
 	o := kube.PodOptions{
 		Namespace: r.NamespaceOr(namespace), Override: effective, Owner: r.Owner, Material: r.Material(),
-		Name:   kube.Name(append([]string{r.Name, r.Phase}, index...)...),
+		Name:   record.ObjectName(append([]string{r.Name, r.Phase}, index...)...),
 		Labels: map[string]string{}, Annotations: map[string]string{},
 	}
 

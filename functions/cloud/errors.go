@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/smithy-go"
 
+	"github.com/kubectl-kanister/kubectl-kanister/runner/location"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
 )
 
@@ -15,13 +16,16 @@ import (
 // identity lacks, or what else to do. what says what was done: "deleting snapshot x".
 func Explain(what string, err error) error {
 	var (
-		api  smithy.APIError
-		done *record.Failure
+		api      smithy.APIError
+		done     *record.Failure
+		identity *location.IdentityError
 	)
 
 	switch {
 	case err == nil || errors.As(err, &done):
 		return err
+	case errors.As(err, &identity): // the service itself has not been asked
+		return &record.Failure{Reason: string(identity.Reason), Message: what + ": " + identity.Error(), Hint: identity.Hint}
 	case errors.As(err, &api):
 		f := &record.Failure{Reason: api.ErrorCode(), Message: what + ": " + readable(api.ErrorMessage())}
 		if api.ErrorMessage() == "" {
@@ -104,6 +108,16 @@ func Passing(err error) bool {
 	default:
 		return true
 	}
+}
+
+// Message is what the service itself says, without what the SDK puts around it.
+func Message(err error) string {
+	var api smithy.APIError
+	if errors.As(err, &api) && api.ErrorMessage() != "" {
+		return readable(api.ErrorMessage())
+	}
+
+	return err.Error()
 }
 
 // HasCode tells whether the service's error code contains one of parts.

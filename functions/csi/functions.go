@@ -18,7 +18,6 @@ import (
 
 	"github.com/kubectl-kanister/kubectl-kanister/functions"
 	"github.com/kubectl-kanister/kubectl-kanister/functions/spec"
-	"github.com/kubectl-kanister/kubectl-kanister/runner/kube"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
 )
 
@@ -153,7 +152,7 @@ func (f CreateCSISnapshotStatic) Exec(ctx context.Context, run *functions.Run, a
 
 	policy, _, _ := unstructured.NestedString(class.Object, "deletionPolicy")
 	// Cluster scoped: the namespace is part of the name.
-	name := kube.Name(a.Namespace, a.Name, "content", Suffix(run))
+	name := record.ObjectName(a.Namespace, a.Name, "content", Suffix(run))
 
 	content := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{
 		"driver": a.Driver, "deletionPolicy": policy, "volumeSnapshotClassName": a.SnapshotClass,

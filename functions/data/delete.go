@@ -192,14 +192,14 @@ func DeleteSnapshots(ctx context.Context, run *functions.Run, d DeleteRequest) (
 			return err
 		}
 
-		run.Journal.Progress(record.Progress{Message: fmt.Sprintf("deleting %d backups from %s", len(ids), r.Place())})
+		run.Journal.Progress(record.Progress{Message: fmt.Sprintf("deleting backups from %s: %d", r.Place(), len(ids))})
 
 		if len(ids) > 0 {
 			if err := r.Delete(ctx, ids...); err != nil {
 				return err
 			}
 
-			run.Journal.Event(fmt.Sprintf("deleted %d backups from %s", len(ids), r.Place()))
+			run.Journal.Event(fmt.Sprintf("deleted backups from %s: %d", r.Place(), len(ids)))
 		}
 
 		if !d.Reclaim {

@@ -77,7 +77,7 @@ var errEphemeral = errors.New("the ephemeral container does not start")
 
 // inEphemeral adds an ephemeral container with the same mount to the pod and runs the mover there. It stays in the pod's spec, ended.
 func (s *source) inEphemeral(ctx context.Context, on corev1.VolumeMount) (mover.Event, error) {
-	name := kube.Name("kanister", s.run.Name, s.run.Phase, fmt.Sprint(s.run.Attempt))
+	name := record.ObjectName("kanister", s.run.Name, s.run.Phase, fmt.Sprint(s.run.Attempt))
 
 	var mounts []corev1.VolumeMount
 

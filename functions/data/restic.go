@@ -347,7 +347,7 @@ func (o *old) delete(ctx context.Context, d DeleteRequest, index string) (string
 		return "", err
 	}
 
-	o.run.Journal.Event(fmt.Sprintf("deleted %d backups from %s", len(ids), o.URL))
+	o.run.Journal.Event(fmt.Sprintf("deleted backups from %s: %d", o.URL, len(ids)))
 
 	return restic.Freed(said), nil
 }

@@ -12,10 +12,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	apitypes "k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/kubectl-kanister/kubectl-kanister/functions"
 	"github.com/kubectl-kanister/kubectl-kanister/functions/spec"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/kube"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
 )
 
@@ -229,7 +231,7 @@ func TestSnapshotErrors(t *testing.T) {
 			}, reason: "UnauthorizedOperation", says: `volume "data"`, advice: "ec2:CreateSnapshot and ec2:CreateTags",
 		},
 		"key":      {prepare: func(w *world) { w.ec2.state = types.SnapshotStateError }, reason: "SnapshotFailed", says: "Given key ID", advice: "kms:"},
-		"vanished": {prepare: func(w *world) { delete(w.ec2.volumes, "vol-0000000000000000a") }, reason: "NotFound", says: "InvalidVolume.NotFound", advice: "region"},
+		"vanished": {prepare: func(w *world) { delete(w.ec2.volumes, "vol-0000000000000000a") }, reason: "NotFound", says: "reading EBS volumes in eu-test-1", advice: "region"},
 		"deleting": {prepare: func(w *world) {
 			v := w.ec2.volumes["vol-0000000000000000a"]
 			v.State = types.VolumeStateDeleting
@@ -431,6 +433,29 @@ func TestRelease(t *testing.T) {
 	}
 }
 
+// Volumes that are still being made are waited for; one that is attached is said, not taken.
+func TestReleaseOfVolumesInUse(t *testing.T) {
+	t.Parallel()
+
+	w := newWorld(t)
+	id := "vol-0000000000000000c"
+	w.ec2.volumes[id] = types.Volume{VolumeId: aws.String(id), State: types.VolumeStateCreating, Tags: w.ours(nil, map[string]string{})}
+	at, _ := w.in(t.Context(), "")
+
+	refusals := []string{"IncorrectState", "VolumeInUse"}
+	w.ec2.hooks["DeleteVolume"] = func() error {
+		code := refusals[0]
+		refusals = refusals[1:]
+
+		return refusal(code)
+	}
+
+	var f *record.Failure
+	if err := w.releaseVolumes(t.Context(), at, nil); !errors.As(err, &f) || f.Reason != "VolumeInUse" || !strings.Contains(f.Message, id) || len(refusals) != 0 {
+		t.Errorf("%v, %v left", err, refusals)
+	}
+}
+
 func TestManyTagsAndLongOnes(t *testing.T) {
 	w := newWorld(t)
 
@@ -446,11 +471,19 @@ func TestManyTagsAndLongOnes(t *testing.T) {
 }
 
 func TestPhaseIDDiffersBetweenRunsOfOneName(t *testing.T) {
-	a := &functions.Run{Name: "nightly", Namespace: "demo", Phase: "snap"}
-	b := &functions.Run{Name: "nightly", Namespace: "demo", Phase: "other"}
+	made := func(phase, uid string) string {
+		return phaseID(&functions.Run{
+			Name: "nightly", Namespace: "demo", Phase: phase, Owner: &kube.Owner{Namespace: "demo", Reference: metav1.OwnerReference{UID: apitypes.UID(uid)}},
+		})
+	}
 
-	if phaseID(a) != phaseID(a) || phaseID(a) == phaseID(b) {
-		t.Error("identifiers")
+	first := made("snap", "1")
+	if again := made("snap", "1"); again != first {
+		t.Errorf("repeated it is %s, not %s", again, first)
+	}
+
+	if made("snap", "2") == first || made("other", "1") == first {
+		t.Error("two phases share it")
 	}
 }
 

@@ -180,7 +180,7 @@ var volumeID = regexp.MustCompile(`^(?:aws://([^/]*)/)?(vol-[0-9a-f]+)$`)
 
 // volumeOf finds the EBS volume of a PersistentVolume, and the zone that the cluster has it in.
 func volumeOf(pv *corev1.PersistentVolume) (id, zone string, err error) {
-	handle := ""
+	var handle string
 
 	switch {
 	case pv.Spec.CSI != nil && pv.Spec.CSI.Driver == driver:

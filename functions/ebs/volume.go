@@ -51,7 +51,7 @@ func (s *session) makeVolume(ctx context.Context, namespace string, r *restorati
 
 			return cloud.State{Done: true}, nil
 		case busy(err):
-			return cloud.State{Status: err.Error(), Percent: -1}, nil
+			return cloud.State{Status: cloud.Message(err), Percent: -1}, nil
 		}
 
 		return cloud.State{}, cloud.ExplainLasting(fmt.Sprintf("making a volume for claim %q from snapshot %q in zone %s", r.claim, r.SnapshotID, r.Az), err)

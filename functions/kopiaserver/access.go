@@ -110,7 +110,7 @@ func index(attempt int) string { return fmt.Sprintf("served-%d", attempt) }
 // forget deletes the workers of earlier runners, which have nobody to talk to any more.
 func (a access) forget(ctx context.Context, run *functions.Run, namespace string) error {
 	for attempt := 1; attempt < run.Attempt; attempt++ {
-		pod, err := run.Kube.Adopt(ctx, namespace, kube.Name(run.Name, run.Phase, index(attempt)), run.Labels)
+		pod, err := run.Kube.Adopt(ctx, namespace, record.ObjectName(run.Name, run.Phase, index(attempt)), run.Labels)
 		if err != nil {
 			return err
 		}

@@ -196,7 +196,7 @@ func TestThroughAServerOfTheRun(t *testing.T) {
 // TestForgetsWorkersOfARunnerThatDied: they talk to a server that is gone, and a restore must not have two.
 func TestForgetsWorkersOfARunnerThatDied(t *testing.T) {
 	labels := map[string]string{record.LabelRun: "backup-app-1", record.LabelPhase: "copy"}
-	left := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: kube.Name("backup-app-1", "copy", "served-1"), Labels: labels}}
+	left := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: record.ObjectName("backup-app-1", "copy", "served-1"), Labels: labels}}
 	run, _ := world(t, left)
 	run.Attempt = 2
 

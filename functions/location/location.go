@@ -73,7 +73,7 @@ func (f LocationDelete) Exec(ctx context.Context, run *functions.Run, args map[s
 	if deleted == 0 {
 		run.Journal.Warn(fmt.Sprintf("there is no artifact %s: nothing was deleted", store.URL(key)))
 	} else {
-		run.Journal.Event(fmt.Sprintf("deleted %s: %d objects", store.URL(key), deleted))
+		run.Journal.Event(fmt.Sprintf("deleted %s, objects: %d", store.URL(key), deleted))
 	}
 
 	return map[string]any{"deleted": strconv.FormatInt(deleted, 10)}, nil

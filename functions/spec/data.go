@@ -38,14 +38,20 @@ var sizeOutputs = []Output{
 var versionOutput = Output{Name: "version", Type: String, Doc: "Version of the function."}
 
 // moverRules are what a worker that mounts volumes needs.
-func moverRules() []Rule {
-	return with(podRules("namespace"), []Rule{
+func moverRules(workers ...string) []Rule {
+	return with(podRules("namespace", workers...), []Rule{
 		{Resources: []string{"persistentvolumeclaims"}, Verbs: []string{"get"}, Where: InArg, NamespaceArg: "namespace", Why: "mount the volume as its access modes allow, on the right node"},
 	})
 }
 
-func sidecarRules(podArg string) []Rule {
-	return with(moverRules(), []Rule{
+func sidecarRules(podArg string, workers ...string) []Rule {
+	rules := moverRules(workers...)
+	for i := range rules {
+		rules[i].Spare = rules[i].Spare || rules[i].Workers != nil // the container itself may read the data
+	}
+
+	return with(rules, []Rule{
+		{Resources: []string{"pods", "pods/log"}, Verbs: []string{"get"}, Where: InArg, NamespaceArg: "namespace", NamesArg: podArg, Spare: true, Why: "say why the container that reads the data ended"},
 		{Resources: []string{"pods/exec"}, Verbs: []string{"create", "get"}, Where: InArg, NamespaceArg: "namespace", NamesArg: podArg, Spare: true, Why: "read data that lies on no volume, in the container itself"},
 		{Resources: []string{"pods/ephemeralcontainers"}, Verbs: []string{"patch"}, Where: InArg, NamespaceArg: "namespace", NamesArg: podArg, Optional: true, Why: "read data on volumes that only the pod itself can mount"},
 	})
@@ -56,8 +62,8 @@ const backupDoc = `No sidecar is needed. In this order: a container that runs th
 ` + moverDoc + "\n\n" + repositoryDoc + "\n\n" + differsDoc
 
 // resticRules are what a pod with restic needs, for repositories of upstream's. Who lacks them can work on those of our own.
-func resticRules(where Where, namespaceArg string) []Rule {
-	rules := podRules(namespaceArg)
+func resticRules(where Where, namespaceArg string, workers ...string) []Rule {
+	rules := podRules(namespaceArg, workers...)
 	for i := range rules {
 		rules[i].Where = where
 		rules[i].Optional, rules[i].Spare = true, true
@@ -91,7 +97,7 @@ var dataFamily = []Function{
 			{Name: "backupID", Type: String, Doc: "Unique ID of the snapshot."},
 		}, sizeOutputs),
 		Effects: []string{`read {{.includePath}} of pod {{.namespace}}/{{.pod}} and store it below {{.backupArtifactPrefix}}`},
-		Rules:   sidecarRules("pod"), NeedsProfile: true, NeedsRunnerImage: true, Repeat: true,
+		Rules:   sidecarRules("pod", ""), NeedsProfile: true, NeedsRunnerImage: true, Repeat: true,
 		Example: `- func: BackupData
   name: BackupToObjectStore
   args:
@@ -149,7 +155,9 @@ var dataFamily = []Function{
 		OneOf:       [][]string{{"backupTag", "backupIdentifier"}, {"pod", "volumes"}},
 		OpenOutputs: true,
 		Effects:     []string{`write the backup at {{.backupArtifactPrefix}} to {{if .volumes}}the volumes{{range $pvc, $path := .volumes}} {{$pvc}}{{end}}{{else}}the volumes of pod {{.pod}}{{end}} in namespace {{.namespace}}`},
-		Rules:       moverRules(), NeedsProfile: true, NeedsRunnerImage: true, Repeat: true,
+		Rules: with(moverRules(""), []Rule{
+			{Resources: []string{"pods"}, Verbs: []string{"get"}, Where: InArg, NamespaceArg: "namespace", NamesArg: "pod", When: "pod", Spare: true, Why: "find the pod's volumes"},
+		}), NeedsProfile: true, NeedsRunnerImage: true, Repeat: true,
 		Example: `- func: ScaleWorkload
   name: ShutdownApplication
   args:
@@ -220,7 +228,7 @@ var dataFamily = []Function{
 			{Name: "backupTag", Type: String, Doc: "Unique tag of the backup."},
 		}, sizeOutputs),
 		Effects: []string{`read the volume {{.namespace}}/{{.volume}} and store it below {{.dataArtifactPrefix}}`},
-		Rules:   moverRules(), NeedsProfile: true, NeedsRunnerImage: true, Repeat: true,
+		Rules:   moverRules(""), NeedsProfile: true, NeedsRunnerImage: true, Repeat: true,
 		Example: `- func: CopyVolumeData
   name: examplePhase
   args:
@@ -293,7 +301,7 @@ var dataFamily = []Function{
 			{Name: "size", Type: String, Doc: "Their size, such as 1.234 MiB."},
 			versionOutput,
 		},
-		NeedsProfile: true, Repeat: true, Rules: resticRules(InArg, "namespace"),
+		NeedsProfile: true, Repeat: true, Rules: resticRules(InArg, "namespace", ""),
 		Example: `- func: BackupDataStats
   name: BackupStats
   args:
@@ -316,7 +324,7 @@ var dataFamily = []Function{
 			{Name: "repoUnavailable", Type: String, Doc: "`true` if there is no repository."},
 			versionOutput,
 		},
-		NeedsProfile: true, Repeat: true, Rules: resticRules(InRun, ""),
+		NeedsProfile: true, Repeat: true, Rules: resticRules(InRun, "", ""),
 		Example: `- func: CheckRepository
   name: CheckRepo
   args:

@@ -11,16 +11,20 @@ func podArgs() []Arg {
 	}
 }
 
-// podRules are what a worker pod needs in the namespace that the argument names.
-func podRules(namespaceArg string) []Rule {
+// podRules are what worker pods need in the namespace that the argument names. workers are their indices (Rule.Workers), none for any pod.
+func podRules(namespaceArg string, workers ...string) []Rule {
 	return []Rule{
-		{Resources: []string{"pods"}, Verbs: []string{"create", "list", "watch", "delete"}, Where: InArg, NamespaceArg: namespaceArg, Why: "run the worker pod, watch it and remove it"},
-		{Resources: []string{"pods"}, Verbs: []string{"get"}, Where: InArg, NamespaceArg: namespaceArg, Spare: true, Why: "find the worker pod again after a crash"},
-		{Resources: []string{"pods/log"}, Verbs: []string{"get"}, Where: InArg, NamespaceArg: namespaceArg, Why: "read what the worker pod writes"},
-		{Resources: []string{"secrets"}, Verbs: []string{"create", "patch", "delete"}, Where: InArg, NamespaceArg: namespaceArg, Spare: true, Why: "keep secret parts of the command out of the pod's spec"},
+		{Resources: []string{"pods"}, Verbs: []string{"create", "list", "watch"}, Where: InArg, NamespaceArg: namespaceArg, Why: "run the worker pod and watch it"},
+		{Resources: []string{"pods"}, Verbs: []string{"delete"}, Where: InArg, NamespaceArg: namespaceArg, Workers: workers, Why: "remove the worker pod"},
+		{Resources: []string{"pods"}, Verbs: []string{"get"}, Where: InArg, NamespaceArg: namespaceArg, Workers: workers, Spare: true, Why: "find the worker pod again after a crash"},
+		{Resources: []string{"pods/log"}, Verbs: []string{"get"}, Where: InArg, NamespaceArg: namespaceArg, Workers: workers, Why: "read what the worker pod writes"},
+		{Resources: []string{"secrets"}, Verbs: []string{"create"}, Where: InArg, NamespaceArg: namespaceArg, Spare: true, Why: secretWhy},
+		{Resources: []string{"secrets"}, Verbs: []string{"patch", "delete"}, Where: InArg, NamespaceArg: namespaceArg, Workers: workers, Spare: true, Why: secretWhy},
 		{Resources: []string{"events"}, Verbs: []string{"list"}, Where: InArg, NamespaceArg: namespaceArg, Optional: true, Why: "say why a worker pod does not start"},
 	}
 }
+
+const secretWhy = "keep secret parts of the command out of the pod's spec"
 
 // execRules are what a command in a running container needs.
 func execRules(namespaceArg, podArg string) []Rule {

@@ -23,7 +23,7 @@ const RDSImage = "ghcr.io/kanisterio/postgres-kanister-tools:0.119.0"
 
 // rdsPodRules are those of a worker pod with a Secret, in the namespace that the argument names.
 func rdsPodRules(when string) []Rule {
-	rules := podRules("namespace")
+	rules := podRules("namespace", "")
 	for i := range rules {
 		rules[i].When = when
 	}

@@ -99,6 +99,11 @@ type Rule struct {
 	// NamesArg is the argument that holds the object's name: the rule is then limited to that name if the plan can render it.
 	// Several names may be separated by spaces or be a list. Empty: any name.
 	NamesArg string
+	// OrTarget: where the arguments NamespaceArg and NamesArg are absent, the target is meant.
+	OrTarget bool
+	// Workers limits the rule to the phase's own worker pods, which are named as run and phase, each with one of these indices ("" for none).
+	// A function whose indices turn up only in the run has none here, and gets any name.
+	Workers []string
 	// When is an argument name: the rule is only needed if that argument is given; "!arg": only if it is not. Of several, separated
 	// by blanks, all must hold. An empty text and an empty JSON list count as not given.
 	When string

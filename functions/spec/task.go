@@ -26,7 +26,7 @@ Different from upstream: bounded waits, no lost or doubled log lines. A pod whos
 		}, podArgs()),
 		OpenOutputs: true,
 		Effects:     []string{`run a pod with image {{.image}} in namespace {{with .namespace}}{{.}}{{else}}of the run{{end}}`},
-		Rules:       podRules("namespace"),
+		Rules:       podRules("namespace", ""),
 		Repeat:      true,
 		Example: `- func: KubeTask
   name: examplePhase
@@ -64,7 +64,7 @@ As upstream, the exit code of the command does not count unless ` + "`failOnErro
 		}, podArgs()),
 		OpenOutputs: true,
 		Effects:     []string{`run a pod with image {{.image}} in namespace {{.namespace}} that may write to {{if .volumes}}the volumes{{range $pvc, $path := .volumes}} {{$pvc}}{{end}}{{else}}all volumes of the target{{end}}`},
-		Rules: with(podRules("namespace"), []Rule{
+		Rules: with(podRules("namespace", ""), []Rule{
 			{Resources: []string{"persistentvolumeclaims"}, Verbs: []string{"get"}, Where: InArg, NamespaceArg: "namespace", Why: "mount the volumes as their access modes allow"},
 		}),
 		Repeat: true,
@@ -116,7 +116,7 @@ Different from upstream: the pod is deleted when the phase ends, not when the ac
 		}, podArgs()),
 		OpenOutputs: true,
 		Effects:     []string{`run a pod with images {{with .initImage}}{{.}}, {{end}}{{.backgroundImage}} and {{.outputImage}} in namespace {{with .namespace}}{{.}}{{else}}of the run{{end}}`},
-		Rules:       podRules("namespace"),
+		Rules:       podRules("namespace", ""),
 		Repeat:      true,
 		Example: `- func: MultiContainerRun
   name: dump

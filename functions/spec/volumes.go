@@ -67,7 +67,7 @@ func bringingBack() []Rule {
 
 var (
 	volumesNamespace = Arg{Name: "namespace", Type: String, Default: "the target's namespace", Doc: "Namespace of the volumes."}
-	volumesChoice    = Arg{Name: "volumes", Type: Strings, Default: "all volumes of the target", Doc: "Names of PersistentVolumeClaims, as a list or separated by blanks or commas. Of a namespace target all claims, but not the one that holds the profile's own backups."}
+	volumesChoice    = Arg{Name: "volumes", Type: Strings, Default: "all volumes of the target", Doc: "Names of PersistentVolumeClaims, as a list or separated by blanks or commas. Of a namespace target all claims, but not those that hold backups (label `kanister.io/location=true`)."}
 	encryptionKey    = Arg{Name: "encryptionKey", Type: String, Default: "the profile's repository password", Doc: "Password of the repository."}
 	workloadsArg     = Arg{Name: "workloads", Type: String, Doc: "The output `workloads` of QuiesceVolumes."}
 	backupInfoArg    = Arg{Name: "backupInfo", Type: String, Required: true, Doc: "The output `backupInfo` of CopyVolumes."}

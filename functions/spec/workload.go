@@ -4,11 +4,11 @@ package spec
 func scaleRules(group, resource string, kinds ...string) []Rule {
 	return []Rule{
 		{
-			Group: group, Resources: []string{resource + "/scale"}, Verbs: []string{"get", "patch"}, Where: InArg, NamespaceArg: "namespace", NamesArg: "name",
+			Group: group, Resources: []string{resource + "/scale"}, Verbs: []string{"get", "patch"}, Where: InArg, NamespaceArg: "namespace", NamesArg: "name", OrTarget: true,
 			Kinds: kinds, KindArg: "kind", Why: "read and set the replicas",
 		},
 		{
-			Group: group, Resources: []string{resource}, Verbs: []string{"list", "watch"}, Where: InArg, NamespaceArg: "namespace", NamesArg: "name",
+			Group: group, Resources: []string{resource}, Verbs: []string{"list", "watch"}, Where: InArg, NamespaceArg: "namespace", NamesArg: "name", OrTarget: true,
 			Kinds: kinds, KindArg: "kind", Why: "wait until the workload has arrived",
 		},
 	}
@@ -37,7 +37,7 @@ Different from upstream: a conflict with another writer is no failure, and the w
 		scaleRules("apps", "deployments", "deployment"),
 		scaleRules("apps", "statefulsets", "statefulset"),
 		scaleRules("apps.openshift.io", "deploymentconfigs", "deploymentconfig"),
-		[]Rule{{Resources: []string{"pods"}, Verbs: []string{"list", "watch"}, Where: InArg, NamespaceArg: "namespace", Why: "wait until its pods are ready or gone"}},
+		[]Rule{{Resources: []string{"pods"}, Verbs: []string{"list", "watch"}, Where: InArg, NamespaceArg: "namespace", OrTarget: true, Why: "wait until its pods are ready or gone"}},
 	),
 	Repeat: true,
 	Example: `- func: ScaleWorkload

@@ -13,10 +13,11 @@ import (
 	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/kube"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/params"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
 )
 
-// choose gives the claims to back up: those named, or all of the target. The claim of the run's own location and what runs
-// made for themselves are left out of a namespace; what cannot be copied as files is an error if it was asked for, and a
+// choose gives the claims to back up: those named, or all of the target. Claims that hold backups and what runs made for
+// themselves are left out of a namespace; what cannot be copied as files is an error if it was asked for, and a
 // warning if it only happens to lie in the namespace.
 func choose(ctx context.Context, run *functions.Run, namespace string, names []string) ([]params.VolumeClaim, error) {
 	target := run.Input.Target
@@ -49,6 +50,8 @@ func choose(ctx context.Context, run *functions.Run, namespace string, names []s
 		why := unfit(run, v)
 
 		switch {
+		case why == "" && wide && v.Claim.Labels[record.LabelLocation] == "true":
+			run.Journal.Event(fmt.Sprintf("volume %s is not in the backup: it holds backups (label %s)", name, record.LabelLocation))
 		case why == "":
 			chosen = append(chosen, v)
 		case !wide:

@@ -264,7 +264,7 @@ func (s *snapshotting) take(ctx context.Context, st *state) error {
 	}
 
 	st.volume.Method = Snapshotted
-	st.volume.Snapshot = kube.Name(s.run.Name, "snapshot", st.claim.Name)
+	st.volume.Snapshot = record.ObjectName(s.run.Name, "snapshot", st.claim.Name)
 
 	return csi.Create(ctx, s.run, csi.Request{
 		Name: st.volume.Snapshot, Namespace: s.namespace, Class: name, Claim: st.claim.Name,
@@ -296,7 +296,7 @@ func (s *snapshotting) clone(ctx context.Context, st *state) error {
 		return errors.New("its claim has no storage class to make a clone with")
 	}
 
-	st.volume.Clone = kube.Name(s.run.Name, "clone", claim.Name)
+	st.volume.Clone = record.ObjectName(s.run.Name, "clone", claim.Name)
 
 	labels := map[string]string{LabelTemporary: "true"}
 	for key, value := range s.run.Labels {

@@ -1,11 +1,15 @@
-// Command aws is a loopback server of the AWS services that Kanister Functions use, for tests: see hack/aws/rds and hack/aws/ec2.
+// Command aws is a loopback server of the AWS services that Kanister Functions use, for tests: see hack/aws/rds, hack/aws/ec2 and
+// hack/aws/sts.
 //
 //	aws install DIR             copies itself and the models to DIR, for a container of another image
 //	aws serve MODELS            serves; the environment says what:
 //	  LISTEN      address to listen on, :8080
 //	  DIR         where everything is kept
 //	  HOST        under which name or address instances are reached
-//	  KEY_IDS     access key ids that are known, separated by blanks
+//	  KEY_IDS     keys that are known, separated by blanks: ID:SECRET, or ID:SECRET:SERVICE (it may ask no other)
+//	  ROLES       roles and whom they trust, separated by semicolons: "ARN KEY-ID|ROLE-ARN|SUBJECT…"
+//	  ISSUER, JWKS   of the cluster's ServiceAccount tokens and the keys that it signs them with; empty: no SUBJECT is let in
+//	  S3_ENDPOINT, S3_KEY_ID, S3_SECRET   an S3 server to which requests for S3 are passed on, and its own keys
 //	  DATABASES   instances to begin with: "id user password engine" separated by semicolons
 package main
 
@@ -25,6 +29,9 @@ import (
 	"github.com/kubectl-kanister/kubectl-kanister/hack/aws/ec2"
 	"github.com/kubectl-kanister/kubectl-kanister/hack/aws/model"
 	"github.com/kubectl-kanister/kubectl-kanister/hack/aws/rds"
+	"github.com/kubectl-kanister/kubectl-kanister/hack/aws/s3"
+	"github.com/kubectl-kanister/kubectl-kanister/hack/aws/sigv4"
+	"github.com/kubectl-kanister/kubectl-kanister/hack/aws/sts"
 )
 
 func main() {
@@ -72,12 +79,16 @@ func install(dir string) error {
 }
 
 func serve(ctx context.Context, models string) error {
-	dir, keys := os.Getenv("DIR"), strings.Fields(os.Getenv("KEY_IDS"))
+	dir := os.Getenv("DIR")
+	keys, err := desk.NewKeyring(strings.Fields(os.Getenv("KEY_IDS"))...)
+	if err != nil {
+		return err
+	}
 	service, err := model.Load(filepath.Join(models, "rds.json"))
 	if err != nil {
 		return err
 	}
-	server, err := rds.New(service, dir, os.Getenv("HOST"), keys...)
+	server, err := rds.New(service, dir, os.Getenv("HOST"), keys)
 	if err != nil {
 		return err
 	}
@@ -85,9 +96,25 @@ func serve(ctx context.Context, models string) error {
 	if err != nil {
 		return err
 	}
-	volumes, err := ec2.New(service, dir, keys...)
+	volumes, err := ec2.New(service, dir, keys)
 	if err != nil {
 		return err
+	}
+	service, err = model.Load(filepath.Join(models, "sts.json"))
+	if err != nil {
+		return err
+	}
+	var provider *sts.Provider
+	if issuer := os.Getenv("ISSUER"); issuer != "" {
+		if provider, err = sts.NewProvider(issuer, os.Getenv("JWKS")); err != nil {
+			return err
+		}
+	}
+	services := map[string]http.Handler{"ec2": volumes, "sts": sts.New(service, dir, keys, provider, strings.Split(os.Getenv("ROLES"), ";")...)}
+	if endpoint := os.Getenv("S3_ENDPOINT"); endpoint != "" {
+		if services["s3"], err = s3.New(dir, endpoint, os.Getenv("S3_KEY_ID"), os.Getenv("S3_SECRET"), keys); err != nil {
+			return err
+		}
 	}
 	for line := range strings.SplitSeq(os.Getenv("DATABASES"), ";") {
 		f := strings.Fields(line)
@@ -105,7 +132,7 @@ func serve(ctx context.Context, models string) error {
 	if listen == "" {
 		listen = ":8080"
 	}
-	h := &http.Server{Addr: listen, Handler: byService(server, map[string]http.Handler{"ec2": volumes}), ReadHeaderTimeout: 10 * time.Second}
+	h := &http.Server{Addr: listen, Handler: byService(server, services), ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		<-ctx.Done()
 		_ = h.Close() // the database servers go with the pod
@@ -116,11 +143,14 @@ func serve(ctx context.Context, models string) error {
 	return nil
 }
 
-// byService gives a request to the service that it is signed for, or to the first.
+// byService gives a request to the service that it is signed for, or to the first; one that is not signed asks STS.
 func byService(first http.Handler, others map[string]http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _, name := desk.ServiceOf(r)
-		if other := others[name]; other != nil {
+		signature, err := sigv4.Parse(r)
+		if err != nil {
+			signature.Service = "sts"
+		}
+		if other := others[signature.Service]; other != nil {
 			other.ServeHTTP(w, r)
 			return
 		}

@@ -79,7 +79,8 @@ func abandon(ctx context.Context, client *kube.Client, run string, pods []record
 				Preconditions: &metav1.Preconditions{UID: &pod.UID},
 			})
 		})
-		if err != nil && !apierrors.IsNotFound(err) {
+		// The run may look at its own pods by name, and need not be able to look at the application's.
+		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsForbidden(err) {
 			problems = append(problems, fmt.Errorf("deleting pod %q in namespace %q: %w", ref.Name, ref.Namespace, err))
 		}
 	}

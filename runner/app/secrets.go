@@ -34,7 +34,7 @@ func learn(redactor *record.Redactor, in *record.Input) {
 			learnValue(redactor, string(value))
 		}
 
-		for _, id := range []string{"aws_access_key_id", "role", "azure_storage_account_id", "azure_storage_environment", "gcp_project_id"} {
+		for _, id := range []string{"aws_access_key_id", "role", "aws_sts_endpoint", "azure_storage_account_id", "azure_storage_environment", "gcp_project_id"} {
 			redactor.Public(string(c.Secret.Data[id]))
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/kubectl-kanister/kubectl-kanister/functions"
 	"github.com/kubectl-kanister/kubectl-kanister/functions/spec"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
@@ -636,6 +638,34 @@ func TestAliases(t *testing.T) {
 
 		if test.want == record.Complete && got["statsMode"] != "raw" {
 			t.Errorf("%v: the function got %v", test.args, got)
+		}
+	}
+}
+
+// TestRawArguments: Wait and WaitV2, in any case, and functions that say so, get their arguments as the blueprint has them; the rest get
+// them rendered (COMPAT §2.4).
+func TestRawArguments(t *testing.T) {
+	const text = `{{ if eq "{ $.status.phase }" .status.phase }}true{{ end }}`
+
+	for name, want := range map[string]record.State{"Wait": record.Complete, "WaitV2": record.Complete, "waitv2": record.Complete, "WaitV3": record.Failed} {
+		var got map[string]any
+
+		f := aliasedFunction{spec.Function{ID: name, Args: []spec.Arg{{Name: "conditions", Required: true}}}, &got}
+		w := newWorld(t)
+		e := w.engine(&blueprint.Action{Phases: []blueprint.Phase{phase("a", name, map[string]any{"conditions": map[string]any{"anyOf": []any{text}}})}})
+		e.Lookup = func(string) (functions.Func, bool) { return f, true }
+
+		r, err := e.Run(t.Context())
+		if err != nil || r.State != want {
+			t.Errorf("%s: %v, %s, %+v", name, err, r.State, r.Error)
+		}
+
+		if want != record.Complete {
+			continue
+		}
+
+		if diff := cmp.Diff(map[string]any{"conditions": map[string]any{"anyOf": []any{text}}}, got); diff != "" {
+			t.Errorf("%s: %s", name, diff)
 		}
 	}
 }

@@ -120,8 +120,15 @@ func wrap(op, url string, err error) error {
 func shorten(err error) error {
 	text := err.Error()
 
-	var api smithy.APIError
-	if errors.As(err, &api) {
+	var (
+		api      smithy.APIError
+		identity *IdentityError
+	)
+
+	switch {
+	case errors.As(err, &identity):
+		text = identity.Error()
+	case errors.As(err, &api):
 		text = strings.TrimSpace(api.ErrorCode() + " " + api.ErrorMessage())
 		if status := httpStatus(err); status != 0 {
 			text += fmt.Sprintf(" (HTTP %d)", status)
@@ -170,6 +177,11 @@ func classify(err error) (Reason, string) {
 		return NotFound, ""
 	case errors.Is(err, ErrExists):
 		return Exists, ""
+	}
+
+	var identity *IdentityError
+	if errors.As(err, &identity) {
+		return identity.Reason, identity.Hint
 	}
 
 	if reason, hint := classifyCode(err); reason != "" {

@@ -45,7 +45,7 @@ func newS3(ctx context.Context, profile *params.Profile, s settings) (*S3, error
 		return nil, badProfile("location.bucket", "is empty")
 	}
 
-	endpoint, err := s3Endpoint(l.Endpoint)
+	endpoint, err := endpointURL("location.endpoint", l.Endpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +107,8 @@ var hopeless = retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
 	return aws.UnknownTernary
 })
 
-func s3Endpoint(endpoint string) (string, error) {
+// endpointURL reads the URL of a service; field is where it stands.
+func endpointURL(field, endpoint string) (string, error) {
 	if endpoint == "" {
 		return "", nil
 	}
@@ -118,11 +119,11 @@ func s3Endpoint(endpoint string) (string, error) {
 
 	u, err := url.Parse(strings.TrimRight(endpoint, "/"))
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return "", badProfile("location.endpoint", fmt.Sprintf("%q is not a URL like https://host:port", endpoint))
+		return "", badProfile(field, fmt.Sprintf("%q is not a URL like https://host:port", endpoint))
 	}
 
 	if u.User != nil {
-		return "", badProfile("location.endpoint", "holds a user name or password; credentials belong into the Secret")
+		return "", badProfile(field, "holds a user name or password; credentials belong into the Secret")
 	}
 
 	return u.String(), nil

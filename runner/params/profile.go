@@ -30,6 +30,7 @@ const (
 	awsSecretAccessKey = "aws_secret_access_key"
 	awsSessionToken    = "aws_session_token"
 	awsRole            = "role"
+	awsSTSEndpoint     = "aws_sts_endpoint"
 
 	azureAccount     = "azure_storage_account_id"
 	azureKey         = "azure_storage_key"
@@ -44,8 +45,8 @@ const (
 type typedSecret struct{ allowed, required []string }
 
 var typedSecrets = map[corev1.SecretType]typedSecret{
-	// aws_session_token is refused by upstream's validation, though its code would read it.
-	SecretTypeAWS:       {allowed: []string{awsAccessKeyID, awsSecretAccessKey, awsRole, awsSessionToken}},
+	// aws_session_token is refused by upstream's validation, though its code would read it; aws_sts_endpoint is ours.
+	SecretTypeAWS:       {allowed: []string{awsAccessKeyID, awsSecretAccessKey, awsRole, awsSessionToken, awsSTSEndpoint}},
 	SecretTypeAzure:     {allowed: []string{azureAccount, azureKey, azureEnvironment, azureFederated}, required: []string{azureAccount}},
 	SecretTypeGCP:       {allowed: []string{gcpProject, gcpServiceAccount}, required: []string{gcpProject, gcpServiceAccount}},
 	SecretTypeFilestore: {},

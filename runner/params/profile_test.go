@@ -133,7 +133,7 @@ func TestResolveProfile(t *testing.T) {
 		"aws, half":        {s3(typed), secret(params.SecretTypeAWS, map[string]string{"aws_access_key_id": "a"}), nil, "are given together or not at all"},
 		"aws, unknown field": {
 			s3(typed), secret(params.SecretTypeAWS, map[string]string{"aws_acces_key_id": "a"}), nil,
-			`key aws_acces_key_id: Secret has an unknown field; type secrets.kanister.io/aws knows aws_access_key_id, aws_secret_access_key, role, aws_session_token (did you mean "aws_access_key_id"?)`,
+			`key aws_acces_key_id: Secret has an unknown field; type secrets.kanister.io/aws knows aws_access_key_id, aws_secret_access_key, role, aws_session_token, aws_sts_endpoint (did you mean "aws_access_key_id"?)`,
 		},
 		"untyped":           {s3(typed), secret("Opaque", idKey), nil, `Secret "demo/keys" is of type "Opaque"; it must be one of secrets.kanister.io/aws,`},
 		"azure":             {s3(typed), secret(params.SecretTypeAzure, map[string]string{"azure_storage_account_id": "a", "azure_storage_key": "b", "azure_storage_environment": "c"}), func(*params.Profile) bool { return true }, ""},

@@ -24,6 +24,9 @@ const (
 	LabelState      = "kanister.io/state"
 	LabelPhase      = "kanister.io/phase"   // on worker pods
 	LabelProfile    = "kanister.io/profile" // "true" on profile Secrets
+	// LabelLocation is "true" on a claim that holds backups, so that a backup of its namespace leaves it out: a restore would take it, and
+	// all backups that were made since, back to what it was.
+	LabelLocation = "kanister.io/location"
 	// AnnotationCancel asks the runner to cancel; its value is the reason. The only thing that others write on a record.
 	AnnotationCancel = "kanister.io/cancel-requested"
 	// AnnotationDefaultProfile marks a namespace's default profile Secret with "true".

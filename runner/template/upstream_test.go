@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/params"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/template"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/template/syntax"
@@ -49,6 +50,22 @@ func TestUpstreamExamples(t *testing.T) {
 		Options: map[string]string{"a.b/c": "odd", "empty": ""}, PodLabels: map[string]string{"l": "v"},
 		Object: map[string]any{"data": map[string]any{"k": "c2VjcmV0"}, "items": []any{int64(1), true, nil, 1.5}},
 	}
+	web := &params.TemplateParams{
+		Deployment:     &params.DeploymentParams{Name: "web", Namespace: "demo", Pods: []string{"web-1"}},
+		Secrets:        map[string]corev1.Secret{"aws": {Data: map[string][]byte{"aws_access_key_id": []byte("AKID")}}},
+		ConfigMaps:     map[string]corev1.ConfigMap{"location": {Data: map[string]string{"path": "s3://b/p"}}},
+		ArtifactsIn:    map[string]blueprint.Artifact{"snap": {KopiaSnapshot: `{"id":"k1"}`, KeyValue: map[string]string{"backup-id": "b1"}}},
+		PodAnnotations: map[string]string{"a": "w"}, PodOverride: map[string]any{"serviceAccountName": "sa"}, Time: "2026-11-23T07:08:09.1Z",
+		Profile: &params.Profile{
+			Location:   blueprint.Location{Type: blueprint.LocationS3, Bucket: "b", Endpoint: "https://s3", Prefix: "p", Region: "r"},
+			Credential: params.Credential{Type: blueprint.CredentialKeyPair, KeyPair: &params.KeyPair{ID: "id", Secret: "key"}},
+		},
+		RepositoryServer: &params.RepositoryServer{Name: "server", Username: "kopia", Address: "https://s:51515"},
+		Phases:           map[string]*params.Phase{"silent": {}},
+		Object: map[string]any{"spec": map[string]any{
+			"template": map[string]any{"spec": map[string]any{"containers": []any{map[string]any{"image": "web:1"}}}},
+		}},
+	}
 	claim := &params.TemplateParams{PVC: &params.PVCParams{Name: "data", Namespace: "demo"}}
 	space := &params.TemplateParams{Namespace: &params.NamespaceParams{Name: "demo", Namespace: "demo"}}
 
@@ -76,6 +93,25 @@ func TestUpstreamExamples(t *testing.T) {
 		"labels of the run":         {with: deployment, text: `{{ .PodLabels.l }}`, want: "v"},
 		"profile that is not":       {with: deployment, text: `{{ toJson .Profile }}{{ if .Profile }}x{{ end }}`, want: "null"},
 		"there are no ArtifactsOut": {with: deployment, text: `{{ .ArtifactsOut }}`, fails: "there is no parameter .ArtifactsOut"},
+		"secret of the run":         {with: web, text: `{{ .Secrets.aws.Data.aws_access_key_id | toString }}`, want: "AKID"},
+		"secret's bytes as text":    {with: web, text: `{{ .Secrets.aws.Data.aws_access_key_id }}`, want: "[65 75 73 68]"},
+		"config map of the run":     {with: web, text: `{{ .ConfigMaps.location.Data.path }}/{{ .Deployment.Name }}`, want: "s3://b/p/web"},
+		"artifact, odd key":         {with: web, text: `{{ index .ArtifactsIn.snap.KeyValue "backup-id" }}`, want: "b1"},
+		"artifact, kopia snapshot":  {with: web, text: `{{ .ArtifactsIn.snap.KopiaSnapshot }}`, want: `{"id":"k1"}`},
+		"annotations of the run":    {with: web, text: `{{ .PodAnnotations.a }}`, want: "w"},
+		"override of the run":       {with: web, text: `{{ .PodOverride.serviceAccountName }}`, want: "sa"},
+		"bucket and region":         {with: web, text: `{{ .Profile.Location.Type }} {{ .Profile.Location.Bucket }} {{ .Profile.Location.Region }}`, want: "s3Compliant b r"},
+		"endpoint and prefix":       {with: web, text: `{{ .Profile.Location.Endpoint }}/{{ .Profile.Location.Prefix }} {{ .Profile.SkipSSLVerify }}`, want: "https://s3/p false"},
+		"keys of the profile":       {with: web, text: `{{ .Profile.Credential.KeyPair.ID }}:{{ .Profile.Credential.KeyPair.Secret }}`, want: "id:key"},
+		"profile that is":           {with: web, text: `{{ if .Profile }}x{{ end }}`, want: "x"},
+		"repository server":         {with: web, text: `{{ .RepositoryServer.Name }} {{ .RepositoryServer.Username }} {{ .RepositoryServer.Address }}`, want: "server kopia https://s:51515"},
+		"list in the object":        {with: web, text: `{{ (index .Object.spec.template.spec.containers 0).image }}`, want: "web:1"},
+		"phase without output":      {with: web, text: `{{ .Phases.silent.Output.x }}`, fails: `"x" not found`},
+		"phase that is not run yet": {with: web, text: `{{ .Phases.later.Output.x }}`, fails: `"later" not found`},
+		"artifact that is not":      {with: web, text: `{{ .ArtifactsIn.none.KeyValue.x }}`, fails: `"none" not found`},
+		"key of the object":         {with: web, text: `{{ .Object.spec.zz }}`, fails: `"zz" not found`},
+		"nil deployment config":     {with: web, text: `{{ .DeploymentConfig.Name }}`, fails: ".DeploymentConfig is not set"},
+		"time, a day later":         {with: web, text: `{{ toDate "2006-01-02T15:04:05.999999999Z07:00" .Time | date_modify "24h" | date "2006-01-02" }}`, want: "2026-11-24"},
 		"claim":                     {with: claim, text: "{{ .PVC.Namespace }}/{{ .PVC.Name }}", want: "demo/data"},
 		"claim has no pods":         {with: claim, text: "{{ index .Deployment.Pods 0 }}", fails: ".Deployment is not set"},
 		"namespace":                 {with: space, text: "{{ .Namespace.Name }}", want: "demo"},

@@ -7,6 +7,7 @@
 package desk
 
 import (
+	"errors"
 	"fmt"
 	"log"
 	"net/http"
@@ -17,12 +18,15 @@ import (
 	"sync"
 
 	"github.com/kubectl-kanister/kubectl-kanister/hack/aws/model"
+	"github.com/kubectl-kanister/kubectl-kanister/hack/aws/sigv4"
 )
 
 // Request is one that was checked.
 type Request struct {
 	Operation, Region string
 	Input             map[string]any
+	// Key is the one that it is signed with.
+	Key Key
 }
 
 // Desk serves one service.
@@ -31,8 +35,9 @@ type Desk struct {
 	// Name is the service's in signatures: "rds".
 	Name string
 	Dir  string
-	// Keys are the access key ids that are known.
-	Keys []string
+	Keys *Keyring
+	// Open are the operations that need no signature.
+	Open []string
 	// Do answers. Errors that are no *model.Error are mistakes of the stand-in.
 	Do func(Request) (map[string]any, error)
 
@@ -43,18 +48,7 @@ type Desk struct {
 // identifiers are the parameters that are noted with a request.
 var identifiers = []string{
 	"DBInstanceIdentifier", "DBClusterIdentifier", "DBSnapshotIdentifier", "DBClusterSnapshotIdentifier", "SnapshotIdentifier",
-	"VolumeId", "SnapshotId",
-}
-
-// ServiceOf tells for which service a request is signed, and where: key id, region, service.
-func ServiceOf(r *http.Request) (key, region, service string) {
-	_, rest, ok := strings.Cut(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 Credential=")
-	scope, _, _ := strings.Cut(rest, ",")
-	parts := strings.Split(scope, "/") // key/date/region/service/aws4_request
-	if !ok || len(parts) != 5 {
-		return "", "", ""
-	}
-	return parts[0], parts[2], parts[3]
+	"VolumeId", "SnapshotId", "RoleArn",
 }
 
 // ServeHTTP implements http.Handler.
@@ -76,16 +70,17 @@ func (d *Desk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (d *Desk) answer(r *http.Request, id string) ([]byte, *model.Error) {
-	// Whose request it is, and whether it is meant for this service; not whether the signature itself is right.
-	key, region, service := ServiceOf(r)
-	switch {
-	case service != d.Name:
-		return nil, &model.Error{Code: "IncompleteSignature", Message: "the request is not signed for " + d.Name, Status: 400}
-	case !slices.Contains(d.Keys, key):
-		return nil, d.stranger()
-	}
+	signature, _ := sigv4.Parse(r) // Check tells what is wrong with it
+	key, whose := d.Keys.Check(r)
 	if err := r.ParseForm(); err != nil {
 		return nil, &model.Error{Code: "MalformedQueryString", Message: err.Error(), Status: 400}
+	}
+	switch unsigned := errors.Is(whose, sigv4.ErrMissing); {
+	case unsigned && slices.Contains(d.Open, r.PostForm.Get("Action")):
+	case whose != nil:
+		return nil, d.stranger(whose)
+	case signature.Service != d.Name:
+		return nil, d.stranger(fmt.Errorf("%w: it is for %q and not for %q", sigv4.ErrWrong, signature.Service, d.Name))
 	}
 	operation, input, err := d.Service.Parse(r.PostForm)
 	if err != nil {
@@ -95,7 +90,10 @@ func (d *Desk) answer(r *http.Request, id string) ([]byte, *model.Error) {
 	if code := d.disturbed(operation); code != "" {
 		return nil, d.disturbance(operation, code)
 	}
-	result, err := d.Do(Request{Operation: operation, Region: region, Input: input})
+	if key.Only != "" && key.Only != d.Name {
+		return nil, d.disturbance(operation, map[bool]string{true: "UnauthorizedOperation", false: "AccessDenied"}[d.Name == "ec2"])
+	}
+	result, err := d.Do(Request{Operation: operation, Region: signature.Region, Input: input, Key: key})
 	if err != nil {
 		return nil, asError(err)
 	}
@@ -106,12 +104,26 @@ func (d *Desk) answer(r *http.Request, id string) ([]byte, *model.Error) {
 	return body, nil
 }
 
-// stranger is what a key that nobody knows gets to hear.
-func (d *Desk) stranger() *model.Error {
-	if d.Name == "ec2" {
+// stranger is what one gets to hear whose key or signature is not good.
+func (d *Desk) stranger(why error) *model.Error {
+	ec2 := d.Name == "ec2"
+	switch {
+	case errors.Is(why, sigv4.ErrMissing):
+		return &model.Error{Code: "MissingAuthenticationToken", Message: "Request is missing Authentication Token", Status: 403}
+	case errors.Is(why, sigv4.ErrIncomplete):
+		return &model.Error{Code: "IncompleteSignature", Message: why.Error(), Status: 400}
+	case ec2 && (errors.Is(why, ErrExpired) || errors.Is(why, sigv4.ErrSkewed)):
+		return &model.Error{Code: "RequestExpired", Message: "Request has expired.", Status: 400}
+	case ec2:
 		return &model.Error{Code: "AuthFailure", Message: "AWS was not able to validate the provided access credentials", Status: 401}
+	case errors.Is(why, ErrExpired):
+		return &model.Error{Code: "ExpiredToken", Message: "The security token included in the request is expired", Status: 403}
+	case errors.Is(why, sigv4.ErrSkewed), errors.Is(why, sigv4.ErrWrong):
+		return &model.Error{Code: "SignatureDoesNotMatch", Message: why.Error(), Status: 403}
+	case errors.Is(why, ErrStranger), errors.Is(why, ErrToken):
+		return &model.Error{Code: "InvalidClientTokenId", Message: "The security token included in the request is invalid.", Status: 403}
 	}
-	return &model.Error{Code: "InvalidClientTokenId", Message: "The security token included in the request is invalid.", Status: 403}
+	return &model.Error{Code: "MalformedQueryString", Message: why.Error(), Status: 400}
 }
 
 func (d *Desk) disturbance(operation, code string) *model.Error {

@@ -44,10 +44,10 @@ type Server struct {
 
 type token struct{ id, request string }
 
-// New keeps everything below dir. Requests must be signed with one of the key ids.
-func New(service *model.Service, dir string, keyIDs ...string) (*Server, error) {
+// New keeps everything below dir. Requests must be signed with one of the keys.
+func New(service *model.Service, dir string, keys *desk.Keyring) (*Server, error) {
 	s := &Server{volumes: map[string]map[string]any{}, snapshots: map[string]map[string]any{}, tokens: map[string]token{}}
-	s.Desk = &desk.Desk{Service: service, Name: "ec2", Dir: dir, Keys: keyIDs, Do: func(r desk.Request) (map[string]any, error) {
+	s.Desk = &desk.Desk{Service: service, Name: "ec2", Dir: dir, Keys: keys, Do: func(r desk.Request) (map[string]any, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return s.do(r)

@@ -57,13 +57,13 @@ type snapshot struct {
 	percent                                        int
 }
 
-// New serves instances at host, and keeps everything below dir. Requests must be signed with one of the key ids.
-func New(service *model.Service, dir, host string, keyIDs ...string) (*Server, error) {
+// New serves instances at host, and keeps everything below dir. Requests must be signed with one of the keys.
+func New(service *model.Service, dir, host string, keys *desk.Keyring) (*Server, error) {
 	s := &Server{
 		service: service, dir: dir, host: host,
 		instances: map[string]*instance{}, clusters: map[string]*instance{}, snapshots: map[string]*snapshot{},
 	}
-	s.Desk = &desk.Desk{Service: service, Name: "rds", Dir: dir, Keys: keyIDs, Do: func(r desk.Request) (map[string]any, error) {
+	s.Desk = &desk.Desk{Service: service, Name: "rds", Dir: dir, Keys: keys, Do: func(r desk.Request) (map[string]any, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		defer s.writeState()

@@ -23,6 +23,7 @@ var awsProgram = binaries.Program{Name: "aws", Dir: ".", Package: "github.com/ku
 var awsModels = map[string]string{
 	"rds.json": "models/apis/rds/2014-10-31/api-2.json",
 	"ec2.json": "models/apis/ec2/2016-11-15/api-2.json",
+	"sts.json": "models/apis/sts/2011-06-15/api-2.json",
 }
 
 var aws = Image{

@@ -20,6 +20,8 @@ const (
 	NoPod         = "NoPod"        // the Job has no pod yet, and why is not to be read
 	Starting      = "Starting"     // the pod's containers take long to start
 	Died          = "Died"         // a runner pod ended without a verdict
+	NodeNotReady  = "NodeNotReady" // the pod's node does not answer; Kubernetes still waits for it
+	NodeLost      = "NodeLost"     // a pod was told to end, its time is over, and its node says nothing
 )
 
 // Problem is one thing that keeps a run from getting on.

@@ -3,11 +3,14 @@ package diagnose
 import (
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
+
+var now = time.Date(2026, 11, 23, 3, 0, 0, 0, time.UTC)
 
 func pod(change func(*corev1.Pod)) *corev1.Pod {
 	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "demo"}, Status: corev1.PodStatus{Phase: corev1.PodPending}}
@@ -59,6 +62,23 @@ func TestPod(t *testing.T) {
 		"gated": {pod(func(p *corev1.Pod) {
 			p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonSchedulingGated, Message: "gate"}}
 		}), nil, corev1.PodReasonSchedulingGated, "gate", false},
+		"its node does not answer": {pod(func(p *corev1.Pod) { p.Status.Phase = corev1.PodRunning; p.Spec.NodeName = "n1" }), event("NodeNotReady", "Node is not ready"), NodeNotReady, `node "n1"`, false},
+		"its node answers again": {pod(func(p *corev1.Pod) {
+			p.Status.Phase = corev1.PodRunning
+			p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+		}), event("NodeNotReady", "Node is not ready"), "", "", false},
+		"its node is lost": {pod(func(p *corev1.Pod) {
+			p.Status.Phase, p.Spec.NodeName = corev1.PodRunning, "n1"
+			p.DeletionTimestamp = &metav1.Time{Time: now.Add(-silence)}
+			p.Status.Conditions = []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "DeletionByTaintManager", Message: "deleting due to NoExecute taint"}}
+		}), nil, NodeLost, `node "n1" does not answer`, false},
+		"takes its time to end": {pod(func(p *corev1.Pod) {
+			p.Status.Phase = corev1.PodRunning
+			p.DeletionTimestamp = &metav1.Time{Time: now.Add(time.Second - silence)}
+		}), nil, "", "", false},
+		"deleted before it had a node": {pod(func(p *corev1.Pod) {
+			p.DeletionTimestamp = &metav1.Time{Time: now.Add(-silence)}
+		}), nil, Starting, "", false},
 		"ended by itself": {pod(func(p *corev1.Pod) {
 			p.Status.Phase = corev1.PodFailed
 			p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "c", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: "Error", ExitCode: 1}}}}
@@ -66,7 +86,7 @@ func TestPod(t *testing.T) {
 		"runs": {pod(func(p *corev1.Pod) { p.Status.Phase = corev1.PodRunning }), event("Unhealthy", "x"), "", "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			problems := Pod(test.pod, test.events)
+			problems := Pod(test.pod, test.events, now)
 			if test.reason == "" {
 				if len(problems) > 0 {
 					t.Errorf("problems %+v, want none", problems)
@@ -83,6 +103,22 @@ func TestPod(t *testing.T) {
 				t.Errorf("problem %+v", p)
 			}
 		})
+	}
+}
+
+func TestTheWayOutOfALostNode(t *testing.T) {
+	lost := pod(func(p *corev1.Pod) {
+		p.Status.Phase, p.Spec.NodeName = corev1.PodRunning, "n1"
+		p.DeletionTimestamp = &metav1.Time{Time: now.Add(-time.Hour)}
+	})
+
+	problems := Pod(lost, nil, now)
+	if len(problems) != 1 || !strings.Contains(problems[0].Hint, "kubectl delete pod p -n demo --force --grace-period=0") {
+		t.Errorf("problems %+v", problems)
+	}
+
+	if at := SilentAt(lost); !at.Equal(now.Add(silence - time.Hour)) {
+		t.Errorf("silent at %s", at)
 	}
 }
 

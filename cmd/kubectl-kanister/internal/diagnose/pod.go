@@ -2,14 +2,19 @@ package diagnose
 
 import (
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 )
 
 // Pod tells what keeps a pod from starting, and what ended it before its time. A container that failed by its own exit code
 // is no problem here: the record says more about it. events are those of the namespace.
-func Pod(pod *corev1.Pod, events Events) []Problem {
+func Pod(pod *corev1.Pod, events Events, now time.Time) []Problem {
 	events = events.Of("Pod", pod.Name, string(pod.UID))
+
+	if problems := lostNode(pod, events, now); len(problems) > 0 {
+		return problems
+	}
 
 	if problem, ended := killed(pod); ended {
 		return []Problem{problem}

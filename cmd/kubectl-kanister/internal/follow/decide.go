@@ -36,7 +36,7 @@ func (t *tracker) diagnose() {
 				continue // tellDeaths
 			}
 
-			for _, problem := range diagnose.Pod(pod, t.warnings[namespace]) {
+			for _, problem := range diagnose.Pod(pod, t.warnings[namespace], t.clock.Now()) {
 				found[problem.Key()] = problem
 			}
 		}
@@ -109,7 +109,7 @@ func (t *tracker) tellDeaths() {
 			message += ", " + meaning
 		}
 
-		if why := diagnose.Pod(pod, nil); len(why) > 0 {
+		if why := diagnose.Pod(pod, nil, t.clock.Now()); len(why) > 0 {
 			message = "the runner died: " + why[0].Message // out of memory, evicted, preempted, …
 		}
 
@@ -144,7 +144,15 @@ func (t *tracker) due() (time.Time, bool) {
 	}
 
 	if !t.jobMissing.IsZero() {
-		times = append(times, t.jobMissing.Add(graceNoJob))
+		times = append(times, t.jobMissing.Add(t.patience()))
+	}
+
+	for _, pods := range t.pods {
+		for _, pod := range pods {
+			if at := diagnose.SilentAt(pod); at.After(t.clock.Now()) {
+				times = append(times, at)
+			}
+		}
 	}
 
 	if t.follower.StartTimeout > 0 && !t.started {
@@ -177,7 +185,7 @@ func (t *tracker) decide(ctx context.Context) (bool, error) {
 	}
 
 	ended := !t.jobEnded.IsZero() && now.Sub(t.jobEnded) >= graceVerdict
-	missing := !t.jobMissing.IsZero() && now.Sub(t.jobMissing) >= graceNoJob
+	missing := !t.jobMissing.IsZero() && now.Sub(t.jobMissing) >= t.patience()
 
 	if !ended && !missing {
 		return false, nil
@@ -206,6 +214,15 @@ func (t *tracker) decide(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
+// patience is how long the run may be without a Job: its last runner may be bringing things back.
+func (t *tracker) patience() time.Duration {
+	if t.works() {
+		return graceLast
+	}
+
+	return graceNoJob
+}
+
 var errSilent = errors.New("it accepts requests and is silent")
 
 func (t *tracker) postpone(now time.Time) {
@@ -214,7 +231,7 @@ func (t *tracker) postpone(now time.Time) {
 	}
 
 	if !t.jobMissing.IsZero() {
-		t.jobMissing = now.Add(time.Second - graceNoJob)
+		t.jobMissing = now.Add(time.Second - t.patience())
 	}
 }
 

@@ -273,3 +273,81 @@ func TestJobDeleted(t *testing.T) {
 		}
 	})
 }
+
+// TestJobDeletedWhileItsRunnerBringsBack: the runner has the grace period of its pod to end the run itself.
+func TestJobDeletedWhileItsRunnerBringsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.job(nil)
+		w.pod(runName+"-1", started)
+		w.write(begin)
+		w.follow(Follower{})
+		synctest.Wait()
+
+		if err := w.client.BatchV1().Jobs(namespace).Delete(t.Context(), runName, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+
+		time.Sleep(40 * time.Second)
+		w.write(func(r *record.Record) { r.State, r.CancelReason = record.Cancelled, "its Job was deleted" })
+
+		if result := w.result(); result.Err != nil || result.Record.State != record.Cancelled {
+			t.Fatalf("result %+v", result)
+		}
+	})
+}
+
+func TestJobAndRunnerDeleted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.job(nil)
+		w.pod(runName+"-1", started)
+		w.write(begin)
+		w.follow(Follower{})
+		synctest.Wait()
+
+		if err := w.client.BatchV1().Jobs(namespace).Delete(t.Context(), runName, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+
+		time.Sleep(20 * time.Second)
+
+		if err := w.client.CoreV1().Pods(namespace).Delete(t.Context(), runName+"-1", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+
+		began := time.Now()
+
+		if result := w.result(); result.Err != nil || result.Record.State != record.Failed || result.Record.Error.Reason != "JobGone" {
+			t.Fatalf("result %+v", result)
+		}
+
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("told after %s", took)
+		}
+	})
+}
+
+// TestNodeLost: the pod of a runner whose node is gone stays; what to do about it is told once its time is over.
+func TestNodeLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.job(nil)
+		w.pod(runName+"-1", func(pod *corev1.Pod) {
+			started(pod)
+			pod.Spec.NodeName = "n1"
+		})
+		w.write(begin)
+		w.follow(Follower{})
+		w.warn("Pod", runName+"-1", "NodeNotReady", "Node is not ready")
+		w.pod(runName+"-1", func(pod *corev1.Pod) {
+			pod.DeletionTimestamp = &metav1.Time{Time: time.Now().Add(time.Minute)}
+			pod.Finalizers = []string{batchv1.JobTrackingFinalizer}
+		})
+		time.Sleep(70 * time.Second)
+		w.wantSeen("attached", "runStarted", "phaseStarted snapshot", "podProblem pod/"+runName+"-1 NodeNotReady")
+		time.Sleep(10 * time.Second)
+		w.wantSeen("attached", "runStarted", "phaseStarted snapshot", "podProblem pod/"+runName+"-1 NodeNotReady", "podProblem pod/"+runName+"-1 NodeLost")
+		w.stop()
+	})
+}

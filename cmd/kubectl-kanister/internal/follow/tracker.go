@@ -27,6 +27,9 @@ const (
 	graceVerdict = 3 * time.Second
 	// graceNoJob is how long a run may be without a Job, while it is being made.
 	graceNoJob = 10 * time.Second
+	// graceLast is how long the last runner of a deleted Job may take to bring back what the run has changed: the grace period of its pod,
+	// and some time to be seen.
+	graceLast = 75 * time.Second
 	// graceContact is how long the API server may not answer before the record was ever read.
 	graceContact = time.Minute
 	// lastLines of a dead runner's log are shown.
@@ -51,6 +54,7 @@ type tracker struct {
 	jobMissing  time.Time // since when there is no Job
 	jobEnded    time.Time // since when the Job is at its end
 	pods        map[string]map[string]*corev1.Pod
+	gone        map[string]bool            // runner pods that are deleted; they stay in pods
 	warnings    map[string]diagnose.Events // by namespace
 	eventsKnown bool
 	started     bool // a runner container has run
@@ -77,7 +81,7 @@ func (t *tracker) run(parent context.Context) Result {
 
 	t.pods, t.warnings = map[string]map[string]*corev1.Pod{}, map[string]diagnose.Events{}
 	t.problems, t.watched, t.deaths = map[string]*standing{}, map[string]bool{}, map[string]bool{}
-	t.since = t.clock.Now()
+	t.gone, t.since = map[string]bool{}, t.clock.Now()
 
 	inbox := make(chan message)
 
@@ -369,6 +373,8 @@ func (t *tracker) onPod(namespace string, c change) (bool, error) {
 		// A runner's pod is kept in mind: its end may be the only verdict.
 		if pod, ok := c.item.(*corev1.Pod); ok {
 			if t.isRunner(pod) {
+				t.gone[pod.Name] = true
+
 				set(pod)
 			} else {
 				delete(t.pods[namespace], pod.Name)
@@ -452,6 +458,13 @@ func (t *tracker) isRunner(pod *corev1.Pod) bool {
 	}
 
 	return pod.Labels[batchv1.JobNameLabel] == t.ref.Name
+}
+
+// works tells whether a runner may still be at work.
+func (t *tracker) works() bool {
+	return slices.ContainsFunc(t.runners(), func(pod *corev1.Pod) bool {
+		return !t.gone[pod.Name] && diagnose.Started(pod) && diagnose.Ended(pod, RunnerContainer) == nil
+	})
 }
 
 // runners are the runner's pods, oldest first.

@@ -49,13 +49,13 @@ func conclude(last *record.Record, job *batchv1.Job, pods []*corev1.Pod, now tim
 	}
 
 	final.State = record.Failed
-	final.Error = death(last, job, pods)
+	final.Error = death(last, job, pods, now)
 
 	return &final
 }
 
 // death is the failure of a run whose runner died without a verdict.
-func death(last *record.Record, job *batchv1.Job, pods []*corev1.Pod) *record.Failure {
+func death(last *record.Record, job *batchv1.Job, pods []*corev1.Pod, now time.Time) *record.Failure {
 	failure := &record.Failure{Reason: "RunnerDied", Hint: "kubectl kanister describe " + last.Run + " -n " + last.Namespace}
 
 	for _, phase := range last.Phases {
@@ -84,7 +84,7 @@ func death(last *record.Record, job *batchv1.Job, pods []*corev1.Pod) *record.Fa
 		pod := pods[len(pods)-1]
 		failure.Pod = &record.PodRef{Namespace: pod.Namespace, Name: pod.Name}
 
-		if problems := diagnose.Pod(pod, nil); len(problems) > 0 && problems[0].Reason != diagnose.Starting {
+		if problems := diagnose.Pod(pod, nil, now); len(problems) > 0 && problems[0].Reason != diagnose.Starting {
 			words = append(words, problems[0].Message)
 		}
 

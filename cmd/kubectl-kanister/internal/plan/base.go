@@ -30,7 +30,7 @@ func runnerGrants(run, namespace string) []Grant {
 // keepGrant lets the runner pod become an owner of what gives it its rights: it keeps them for its last minute when the Job is deleted.
 // Nobody can widen a Role with it, Kubernetes sees to that.
 func keepGrant(run, namespace, group string, resources ...string) Grant {
-	return Grant{Namespace: namespace, Why: "to bring back what was changed when the Job is deleted", Optional: true, Rule: rbacv1.PolicyRule{
+	return Grant{Namespace: namespace, Why: "to bring back what was changed when the Job is deleted", Rule: rbacv1.PolicyRule{
 		APIGroups: []string{group}, Resources: resources, ResourceNames: []string{run}, Verbs: []string{"patch"},
 	}}
 }

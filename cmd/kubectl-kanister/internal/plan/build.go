@@ -109,6 +109,20 @@ func NeedsProfile(action *blueprint.Action, server bool) bool {
 	return strings.Contains(text, ".Profile") && !strings.Contains(text, "if .Profile")
 }
 
+// UsesServer tells whether the action works through a repository server, if there is one.
+func UsesServer(action *blueprint.Action) bool {
+	phases := slices.Clone(action.Phases)
+	if action.DeferPhase != nil {
+		phases = append(phases, *action.DeferPhase)
+	}
+
+	return Mentions(action, ".RepositoryServer") || slices.ContainsFunc(phases, func(phase blueprint.Phase) bool {
+		function, known := spec.Lookup(phase.Func)
+
+		return known && function.NeedsServer
+	})
+}
+
 // UsesFamily tells whether a phase of the action calls a function of the family.
 func UsesFamily(action *blueprint.Action, family string) bool {
 	return slices.ContainsFunc(action.Phases, func(phase blueprint.Phase) bool {
@@ -173,12 +187,18 @@ func (b *builder) phase(ctx context.Context, phase *blueprint.Phase) (Phase, err
 	args, unknown := canonical(function, p)
 
 	resolve := resolver{
-		runNamespace: b.request.Namespace, target: b.request.Target, phase: phase.Name, args: args, unknown: unknown, warn: b.warn,
+		run: b.plan.Run(), runNamespace: b.request.Namespace, target: b.request.Target, phase: phase.Name, args: args, unknown: unknown, warn: b.warn,
 	}
 	resolve.objects = b.documents(ctx, function, phase, resolve)
 
 	for _, rule := range function.Rules {
 		b.grant(resolve.grants(rule)...)
+
+		for _, name := range resolve.workers(rule) {
+			if !slices.Contains(b.plan.MadeUp, name) {
+				b.plan.MadeUp = append(b.plan.MadeUp, name)
+			}
+		}
 	}
 
 	p.Effects = effects(function, args, unknown, resolve.words(function))
@@ -274,7 +294,7 @@ func input(request Request, name string) record.Input {
 	return record.Input{
 		SchemaVersion: record.SchemaVersion, Run: name, Namespace: request.Namespace, Action: request.Action,
 		Blueprint: *request.Blueprint, BlueprintSource: request.Source, Target: request.Target, Profile: request.Profile,
-		RepositoryServer: request.RepositoryServer, Artifacts: request.Artifacts, Options: request.Options, ConfigMaps: request.ConfigMaps, Secrets: request.Secrets,
+		RepositoryServer: request.RepositoryServer, ServerWord: request.ServerWord, Artifacts: request.Artifacts, Options: request.Options, ConfigMaps: request.ConfigMaps, Secrets: request.Secrets,
 		PodOverride: request.PodOverride, PodLabels: request.PodLabels, PodAnnotations: request.PodAnnotations,
 		RunnerImage: request.RunnerImage, ImagePullPolicy: request.ImagePullPolicy,
 		ServiceAccount: cmp.Or(request.ServiceAccount, name),

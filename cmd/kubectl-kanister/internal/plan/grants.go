@@ -9,10 +9,12 @@ import (
 
 	"github.com/kubectl-kanister/kubectl-kanister/functions/spec"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
 )
 
 // resolver turns the rules of a function into grants for one phase.
 type resolver struct {
+	run          string
 	runNamespace string
 	target       blueprint.ObjectReference
 	phase        string
@@ -134,6 +136,10 @@ func (r resolver) namespaces(rule spec.Rule) []string {
 			return named
 		}
 
+		if rule.OrTarget {
+			return []string{r.targetNamespace()}
+		}
+
 		return []string{r.runNamespace}
 	default: // spec.InRun
 		return []string{r.runNamespace}
@@ -146,14 +152,32 @@ func (r resolver) targetNamespace() string {
 
 // names are the objects that the rule is limited to; none if any name is meant or the name is not known yet.
 func (r resolver) names(rule spec.Rule) []string {
+	if len(rule.Workers) > 0 {
+		return r.workers(rule)
+	}
+
 	if rule.NamesArg == "" || r.unknown[rule.NamesArg] {
 		return nil
 	}
 
 	names := words(r.args[rule.NamesArg])
+	if len(names) == 0 && rule.OrTarget && r.target.Name != "" {
+		return []string{r.target.Name}
+	}
+
 	slices.Sort(names)
 
 	return slices.Compact(names)
+}
+
+// workers are the names of the phase's worker pods that the rule is limited to.
+func (r resolver) workers(rule spec.Rule) []string {
+	var names []string
+	for _, index := range rule.Workers {
+		names = append(names, record.ObjectName(r.run, r.phase, index))
+	}
+
+	return names
 }
 
 // split takes create away from the verbs that can be limited by name: Kubernetes does not know the name when it authorizes a

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubectl-kanister/kubectl-kanister/functions/spec"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
 )
 
 // line is a grant as a test reads best: "ns: verbs group/resources [names]".
@@ -72,6 +73,14 @@ func TestResolveRule(t *testing.T) {
 			args: map[string]any{"pod": "web-0"},
 			want: []string{"demo: create,get /pods/exec [web-0]", "demo: create /pods", "demo: get /pods [web-0]"},
 		},
+		"what is left out is the target's": {
+			rule: spec.Rule{Group: "apps", Resources: []string{"deployments"}, Verbs: []string{"list"}, Where: spec.InArg, NamespaceArg: "namespace", NamesArg: "name", OrTarget: true},
+			want: []string{"demo: list apps/deployments [web]"},
+		},
+		"the phase's own pods": {
+			rule: spec.Rule{Resources: []string{"secrets"}, Verbs: []string{"create", "patch", "delete"}, Where: spec.InRun, Workers: []string{"", "forget"}},
+			want: []string{"run: create /secrets", "run: patch,delete /secrets [" + record.ObjectName("backup-web-1", "take.dump") + " " + record.ObjectName("backup-web-1", "take.dump", "forget") + "]"},
+		},
 		"list of names": {
 			rule: spec.Rule{Resources: []string{"persistentvolumeclaims"}, Verbs: []string{"get"}, Where: spec.InRun, NamesArg: "pvcs"},
 			args: map[string]any{"pvcs": []any{"b", "a", "b"}}, want: []string{"run: get /persistentvolumeclaims [a b]"},
@@ -95,7 +104,7 @@ func TestResolveRule(t *testing.T) {
 			var warnings []string
 
 			r := resolver{
-				runNamespace: "run", target: blueprint.ObjectReference{Kind: "deployment", Name: "web", Namespace: "demo"},
+				run: "backup-web-1", phase: "take.dump", runNamespace: "run", target: blueprint.ObjectReference{Kind: "deployment", Name: "web", Namespace: "demo"},
 				args: test.args, unknown: map[string]bool{},
 				warn: func(format string, args ...any) { warnings = append(warnings, fmt.Sprintf(format, args...)) },
 			}

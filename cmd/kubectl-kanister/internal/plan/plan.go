@@ -27,6 +27,8 @@ type Request struct {
 	Profile *record.Profile
 	// RepositoryServer is resolved: it holds the passwords of its user.
 	RepositoryServer *params.RepositoryServer
+	// ServerWord is how the user named it, for the record.
+	ServerWord string
 	// ProfileWarnings are passed on as they are.
 	ProfileWarnings []string
 

@@ -38,6 +38,10 @@ func Reference(getter genericclioptions.RESTClientGetter, ref blueprint.ObjectRe
 		return Target{}, fmt.Errorf("asking the cluster what the object %q of kind %q is: %w", ref.Name, ref.Kind, err)
 	}
 
+	if meta.IsNoMatchError(err) {
+		err = errors.New("the cluster has nothing of this kind")
+	}
+
 	if err != nil {
 		return Target{}, exit.New(exit.Usage, fmt.Errorf("reading the object %q of kind %q: %w", ref.Name, ref.Kind, err),
 			"name it with kind, or with group, apiVersion and resource as kubectl api-resources has them")

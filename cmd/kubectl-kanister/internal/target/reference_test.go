@@ -76,7 +76,7 @@ func TestReferenceFails(t *testing.T) {
 		says string
 	}{
 		"no name":               {blueprint.ObjectReference{Kind: "Deployment"}, `kind "Deployment": its name is empty`},
-		"nothing of the kind":   {blueprint.ObjectReference{Kind: "Unicorn", Name: "u"}, `"u" of kind "Unicorn"`},
+		"nothing of the kind":   {blueprint.ObjectReference{Kind: "Unicorn", Name: "u"}, `"u" of kind "Unicorn": the cluster has nothing of this kind`},
 		"another group's":       {blueprint.ObjectReference{Kind: "Widget", Group: "zoo.example", Name: "w"}, `"w" of kind "Widget"`},
 		"neither kind nor word": {blueprint.ObjectReference{Kind: "unstructured", Group: "shop.example", Name: "w"}, "neither kind nor resource"},
 		"namespace without one": {blueprint.ObjectReference{Kind: "namespace"}, "its name is empty"},

@@ -67,6 +67,15 @@ func Resolve(getter genericclioptions.RESTClientGetter, namespace string, enforc
 		return nil, explain(err, namespace, request)
 	}
 
+	for _, info := range infos {
+		if info.Name == "" {
+			kind := info.Mapping.GroupVersionKind.Kind
+
+			return nil, exit.New(exit.Usage, fmt.Errorf("looking for the target: the %s in %s has no name", kind, strings.Join(request.Filenames, ", ")),
+				map[bool]string{true: "the actions of an ActionSet are run by kubectl kanister run -f FILE"}[kind == "ActionSet"])
+		}
+	}
+
 	if len(infos) == 0 {
 		return nil, exit.New(exit.Usage, fmt.Errorf("looking for targets: nothing in namespace %q matches %q", namespace, request.String()),
 			"kubectl get "+listTypes(request)+" -n "+namespace+" --show-labels")

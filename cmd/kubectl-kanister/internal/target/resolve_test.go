@@ -190,6 +190,11 @@ func TestResolve(t *testing.T) {
 func TestResolveFails(t *testing.T) {
 	getter := cluster(t, false)
 
+	unnamed := filepath.Join(t.TempDir(), "unnamed.yaml")
+	if err := os.WriteFile(unnamed, []byte("apiVersion: apps/v1\nkind: Deployment\nmetadata: {generateName: web-}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+
 	for _, test := range []struct {
 		request target.Request
 		says    []string
@@ -202,6 +207,7 @@ func TestResolveFails(t *testing.T) {
 		{target.Request{Args: []string{"deploy"}}, []string{"no name was specified"}, "deploy/foo"},
 		{target.Request{Args: []string{"pvc"}, Selector: "app=shop"}, []string{`nothing in namespace "demo" matches "pvc -l app=shop"`}, "kubectl get pvc -n demo"},
 		{target.Request{Args: []string{"deploy"}, Selector: "a==="}, []string{"a==="}, ""},
+		{target.Request{Filenames: []string{unnamed}}, []string{"the Deployment in", "has no name"}, ""},
 		{target.Request{Filenames: []string{"/nonexistent.yaml"}}, []string{"/nonexistent.yaml"}, ""},
 	} {
 		_, err := target.Resolve(getter, "demo", true, test.request)

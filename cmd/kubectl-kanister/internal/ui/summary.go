@@ -98,7 +98,7 @@ func phaseParts(p *record.Phase) []string {
 }
 
 // passing are messages that say nothing once the phase is over.
-var passing = regexp.MustCompile(`^(waiting|starting|pod \S+ (runs|is|starts))`)
+var passing = regexp.MustCompile(`^(waiting|starting|deleting|pod \S+ (runs|is|starts))`)
 
 // subject is what a progress message is about, without what was being waited for at the last: that is over.
 func subject(message string) string {

@@ -1,7 +1,9 @@
 package action
 
 import (
+	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
@@ -55,6 +57,8 @@ func (o *Options) command(use, short, long, example string) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if named {
 				switch {
+				case len(args) > 0 && strings.Contains(args[0], "/"):
+					return exit.New(exit.Usage, fmt.Errorf("reading the action: %q is a target, and the action stands before it", args[0]), "kubectl kanister run ACTION "+args[0])
 				case len(args) > 0:
 					o.Action, args = args[0], args[1:]
 				case len(o.Target.Filenames) == 0:

@@ -93,7 +93,7 @@ func (o *Options) connect(config *rest.Config) error {
 func (o *Options) parse() error {
 	var err error
 
-	if o.options, err = pairs("--option", o.Options); err != nil {
+	if o.options, err = pairs("--option", "KEY=VALUE", o.Options); err != nil {
 		return err
 	}
 
@@ -219,13 +219,14 @@ func (o *Options) Validate() error {
 	return exit.New(exit.Usage, errors.Join(problems...), "")
 }
 
-func pairs(flag string, words []string) (map[string]string, error) {
+// pairs reads what stands on both sides of an equals sign; form is what the flag wants, for the error.
+func pairs(flag, form string, words []string) (map[string]string, error) {
 	parsed := map[string]string{}
 
 	for _, word := range words {
 		key, value, found := strings.Cut(word, "=")
 		if !found || key == "" {
-			return nil, fmt.Errorf("reading %s %q: want KEY=VALUE", flag, word)
+			return nil, fmt.Errorf("reading %s %q: want %s", flag, word, form)
 		}
 
 		if _, twice := parsed[key]; twice {
@@ -239,7 +240,7 @@ func pairs(flag string, words []string) (map[string]string, error) {
 }
 
 func references(flag, kind string, words []string) (map[string]blueprint.ObjectReference, error) {
-	named, err := pairs(flag, words)
+	named, err := pairs(flag, "REF=[NAMESPACE/]NAME", words)
 	if err != nil {
 		return nil, err
 	}
@@ -264,7 +265,7 @@ func references(flag, kind string, words []string) (map[string]blueprint.ObjectR
 
 // artifacts parses NAME.KEY=VALUE. The name ends at the first dot.
 func artifacts(words []string) (map[string]blueprint.Artifact, error) {
-	named, err := pairs("--artifact", words)
+	named, err := pairs("--artifact", "NAME.KEY=VALUE", words)
 	if err != nil {
 		return nil, err
 	}

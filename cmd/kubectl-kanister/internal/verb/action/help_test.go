@@ -97,13 +97,16 @@ func TestExamplesParse(t *testing.T) {
 // TestUsageErrors: what is wrong on the command line itself is said before the cluster is asked, and all at once.
 func TestUsageErrors(t *testing.T) {
 	for line, says := range map[string]string{
-		"backup":                            "no target",
-		"restore":                           "or give --from",
-		"run":                               "no action",
-		"backup deploy/a --dry-run=perhaps": `--dry-run="perhaps": want one of none, client, server`,
-		"backup deploy/a -o table":          `--output="table": want one of json, yaml, name`,
-		"backup deploy/a --quiesce=freeze":  `--quiesce="freeze"`,
-		"backup deploy/a --option x":        `--option "x": want KEY=VALUE`,
+		"backup":                                    "no target",
+		"restore":                                   "or give --from",
+		"run":                                       "no action",
+		"backup deploy/a --dry-run=perhaps":         `--dry-run="perhaps": want one of none, client, server`,
+		"backup deploy/a -o table":                  `--output="table": want one of json, yaml, name`,
+		"backup deploy/a --quiesce=freeze":          `--quiesce="freeze"`,
+		"backup deploy/a --option x":                `--option "x": want KEY=VALUE`,
+		"backup deploy/a --secret x":                `--secret "x": want REF=[NAMESPACE/]NAME`,
+		"restore deploy/a --artifact x":             `--artifact "x": want NAME.KEY=VALUE`,
+		"run deploy/a":                              `"deploy/a" is a target, and the action stands before it`,
 		"backup deploy/a --option a=1 --option a=2": `"a" is given twice`,
 		"backup deploy/a --secret db=a/b/c":         `--secret "db=a/b/c": want REF=[NAMESPACE/]NAME`,
 		"restore deploy/a --artifact x=1":           `--artifact "x=1": want NAME.KEY=VALUE`,

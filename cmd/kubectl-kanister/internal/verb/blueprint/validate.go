@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
@@ -133,7 +134,14 @@ func (o *ValidateOptions) Run() error {
 		return nil
 	}
 
-	return exit.New(exit.Usage, fmt.Errorf("validating: %s", plural(bad, "fault")), "kubectl kanister explain function NAME tells what a function takes")
+	hint := ""
+	if slices.ContainsFunc(findings, func(f blueprint.Finding) bool {
+		return strings.Contains(f.Path, ".args") || strings.HasSuffix(f.Path, ".func")
+	}) {
+		hint = "kubectl kanister explain function NAME tells what a function takes"
+	}
+
+	return exit.New(exit.Usage, fmt.Errorf("validating: %s", plural(bad, "fault")), hint)
 }
 
 func plural(n int, word string) string {

@@ -212,6 +212,10 @@ func place(rule spec.Rule) string {
 		where += ", only the object of argument " + rule.NamesArg
 	}
 
+	if len(rule.Workers) > 0 {
+		where += ", only what the phase itself makes"
+	}
+
 	for _, when := range strings.Fields(rule.When) {
 		if given, negated := strings.CutPrefix(when, "!"); negated {
 			where += ", without argument " + given

@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/session"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/params"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
 )
 
 // fileOptions are the options of `profile create file`.
@@ -134,7 +136,7 @@ func (o *fileOptions) claim(ctx context.Context) error {
 
 	existing, err := claims.Get(ctx, o.Claim, metav1.GetOptions{})
 	if err == nil {
-		return o.exists(existing)
+		return o.exists(ctx, existing)
 	}
 
 	if !apierrors.IsNotFound(err) {
@@ -152,7 +154,7 @@ func (o *fileOptions) claim(ctx context.Context) error {
 	}
 
 	claim := &corev1.PersistentVolumeClaim{
-		ObjectMeta: metav1.ObjectMeta{Name: o.Claim, Labels: map[string]string{"app.kubernetes.io/managed-by": "kubectl-kanister"}},
+		ObjectMeta: metav1.ObjectMeta{Name: o.Claim, Labels: map[string]string{"app.kubernetes.io/managed-by": "kubectl-kanister", record.LabelLocation: "true"}},
 		Spec: corev1.PersistentVolumeClaimSpec{
 			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.PersistentVolumeAccessMode(o.AccessMode)},
 			Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse(o.Size)}},
@@ -171,8 +173,8 @@ func (o *fileOptions) claim(ctx context.Context) error {
 	return nil
 }
 
-// exists says what of the flags does not apply to a claim that is there already.
-func (o *fileOptions) exists(claim *corev1.PersistentVolumeClaim) error {
+// exists says what of the flags does not apply to a claim that is there already, and labels it.
+func (o *fileOptions) exists(ctx context.Context, claim *corev1.PersistentVolumeClaim) error {
 	if claim.DeletionTimestamp != nil {
 		return exit.New(exit.Usage, fmt.Errorf("using claim %q: it is being deleted", o.Claim), "name another one with --claim")
 	}
@@ -188,6 +190,26 @@ func (o *fileOptions) exists(claim *corev1.PersistentVolumeClaim) error {
 		if has := claim.Spec.Resources.Requests[corev1.ResourceStorage]; asked.Cmp(has) > 0 {
 			fmt.Fprintf(o.ErrOut, "warning: persistentvolumeclaim/%s has %s, less than the %s asked for\n", o.Claim, has.String(), asked.String())
 		}
+	}
+
+	if !o.DryRun && claim.Labels[record.LabelLocation] != "true" {
+		return o.mark(ctx)
+	}
+
+	return nil
+}
+
+// mark labels the claim as one that holds backups. Who may not is told what to ask for.
+func (o *fileOptions) mark(ctx context.Context) error {
+	patch := fmt.Sprintf(`{"metadata":{"labels":{%q:"true"}}}`, record.LabelLocation)
+	_, err := o.Session.Kubernetes.CoreV1().PersistentVolumeClaims(o.Session.Namespace).Patch(ctx, o.Claim, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+
+	switch {
+	case apierrors.IsForbidden(err):
+		fmt.Fprintf(o.ErrOut, "warning: you may not label persistentvolumeclaim/%[1]s: until somebody does, a backup of the whole namespace has it, and a restore of that "+
+			"takes back the backups in it: kubectl label pvc %[1]s -n %[2]s %[3]s=true\n", o.Claim, o.Session.Namespace, record.LabelLocation)
+	case err != nil:
+		return fmt.Errorf("labelling claim %q: %w", o.Claim, err)
 	}
 
 	return nil

@@ -85,7 +85,7 @@ func TestCreateS3(t *testing.T) {
 		t.Errorf("told %q, stdout %q", told, f.out.String())
 	}
 
-	second := &s3Options{createOptions: f.base("own password\n"), Bucket: "b", Region: "r", AccessKey: "id", SecretKey: "key", Role: "arn:aws:iam::1:role/x"}
+	second := &s3Options{createOptions: f.base("own password\n"), Bucket: "b", Region: "r", AccessKey: "id", SecretKey: "key", Role: "arn:aws:iam::1:role/x", STSEndpoint: "https://sts.example.com"}
 	second.Name, second.PasswordFile = "second", "-"
 
 	if err := second.Run(t.Context()); err != nil {
@@ -93,7 +93,8 @@ func TestCreateS3(t *testing.T) {
 	}
 
 	secret, profile = f.stored(t, "second")
-	if secret.Annotations[record.AnnotationDefaultProfile] != "" || profile.RepositoryPassword != "own password" || string(profile.Credential.Secret.Data["role"]) != "arn:aws:iam::1:role/x" {
+	if secret.Annotations[record.AnnotationDefaultProfile] != "" || profile.RepositoryPassword != "own password" || string(profile.Credential.Secret.Data["role"]) != "arn:aws:iam::1:role/x" ||
+		string(profile.Credential.Secret.Data["aws_sts_endpoint"]) != "https://sts.example.com" {
 		t.Errorf("second profile %+v %v", profile, secret.Annotations)
 	}
 
@@ -126,6 +127,8 @@ func TestS3Refusals(t *testing.T) {
 		"it uses no keys":                     func(o *s3Options) { o.PodIdentity = true },
 		"give one of them":                    func(o *s3Options) { o.SkipVerify, o.CABundle = true, "x" },
 		"flag --endpoint":                     func(o *s3Options) { o.Endpoint = "s3.example.com:9000" },
+		"a --role or of --pod-identity":       func(o *s3Options) { o.STSEndpoint = "https://sts.example.com" },
+		"flag --sts-endpoint: it must begin":  func(o *s3Options) { o.STSEndpoint, o.Role = "sts.example.com", "arn:aws:iam::1:role/x" },
 		"neither user nor query":              func(o *s3Options) { o.Endpoint = "https://u:p@s3.example.com" },
 	} {
 		t.Run(want, func(t *testing.T) {
@@ -212,6 +215,11 @@ func TestCreateFile(t *testing.T) {
 
 			if err != nil || !strings.Contains(f.errOut.String(), test.told) {
 				t.Fatalf("error %v, told %q", err, f.errOut.String())
+			}
+
+			claim, err := o.Session.Kubernetes.CoreV1().PersistentVolumeClaims("demo").Get(t.Context(), o.Claim, metav1.GetOptions{})
+			if err != nil || claim.Labels[record.LabelLocation] != "true" {
+				t.Errorf("claim %v, %v: it is not labelled as one that holds backups", claim, err)
 			}
 
 			if _, profile := f.stored(t, o.Claim); profile.Location.ClaimName != o.Claim {

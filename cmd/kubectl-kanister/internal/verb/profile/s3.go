@@ -28,7 +28,7 @@ type s3Options struct {
 	AccessKey, AccessKeyFile string
 	SecretKey, SecretKeyFile string
 	SessionToken             string
-	Role                     string
+	Role, STSEndpoint        string
 	PodIdentity              bool
 	SkipVerify               bool
 	CABundle                 string
@@ -79,6 +79,7 @@ A password for the repository in which the data is encrypted is generated and sh
 	fs.StringVar(&o.SecretKey, "secret-key", "", "Secret access key; better --secret-key-file or the environment")
 	fs.StringVar(&o.SecretKeyFile, "secret-key-file", "", "File with the secret access key, - for standard input")
 	fs.StringVarP(&o.Role, "role", "R", "", "ARN of a role to assume")
+	fs.StringVar(&o.STSEndpoint, "sts-endpoint", "", "URL of the STS that gives out the role's or the pods' credentials; default: AWS's in the region")
 	fs.BoolVar(&o.PodIdentity, "pod-identity", false, "Use no keys but the identity of the pods")
 	fs.BoolVar(&o.SkipVerify, "skip-ssl-verification", false, "Trust any certificate; better --ca-bundle")
 	fs.StringVar(&o.CABundle, "ca-bundle", "", "File with PEM certificates to trust in addition to the system's")
@@ -160,15 +161,24 @@ func (o *s3Options) Validate() error {
 		return wrong("", "flags --skip-ssl-verification and --ca-bundle: give one of them")
 	}
 
-	return o.checkEndpoint()
+	if o.STSEndpoint != "" && o.Role == "" && !o.PodIdentity {
+		return wrong("", "flag --sts-endpoint: it is asked for credentials of a --role or of --pod-identity, and neither is given")
+	}
+
+	if err := o.checkEndpoint("sts-endpoint", o.STSEndpoint, "for example https://sts.example.com", "temporary keys cross"); err != nil {
+		return err
+	}
+
+	return o.checkEndpoint("endpoint", o.Endpoint, "for example https://s3.example.com:9000", "keys and object names cross")
 }
 
-func (o *s3Options) checkEndpoint() error {
-	if o.Endpoint == "" {
+// checkEndpoint refuses what is no URL of a service; exposed is what an unencrypted one gives away.
+func (o *s3Options) checkEndpoint(flag, endpoint, example, exposed string) error {
+	if endpoint == "" {
 		return nil
 	}
 
-	u, err := url.Parse(o.Endpoint)
+	u, err := url.Parse(endpoint)
 	if err == nil && (u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
 		err = errors.New("it must begin with https:// or http:// and name a host")
 	}
@@ -178,11 +188,11 @@ func (o *s3Options) checkEndpoint() error {
 	}
 
 	if err != nil {
-		return exit.New(exit.Usage, fmt.Errorf("flag --endpoint: %w", err), "for example https://s3.example.com:9000")
+		return exit.New(exit.Usage, fmt.Errorf("flag --%s: %w", flag, err), example)
 	}
 
 	if u.Scheme == "http" {
-		fmt.Fprintf(o.ErrOut, "warning: %s is not encrypted: keys and object names cross the network in the clear\n", o.Endpoint)
+		fmt.Fprintf(o.ErrOut, "warning: %s is not encrypted: %s the network in the clear\n", endpoint, exposed)
 	}
 
 	return nil
@@ -225,6 +235,7 @@ func (o *s3Options) credential() params.Credential {
 
 	for key, value := range map[string]string{
 		"aws_access_key_id": o.AccessKey, "aws_secret_access_key": o.SecretKey, "aws_session_token": o.SessionToken, "role": o.Role,
+		"aws_sts_endpoint": o.STSEndpoint,
 	} {
 		if value != "" {
 			data[key] = []byte(value)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 	batchv1 "k8s.io/api/batch/v1"
@@ -81,7 +82,7 @@ func (o *DescribeOptions) Run(ctx context.Context) error {
 
 		var seen evidence
 		if o.Events {
-			seen = gather(ctx, o.Session, ref)
+			seen = gather(ctx, o.Session, ref, o.Clock.Now())
 		}
 
 		if i > 0 {
@@ -107,7 +108,7 @@ type evidence struct {
 }
 
 // gather reads Job, pods and events as far as the user may.
-func gather(ctx context.Context, s *session.Session, ref follow.Ref) evidence {
+func gather(ctx context.Context, s *session.Session, ref follow.Ref, now time.Time) evidence {
 	var e evidence
 
 	note := func(what string, err error) {
@@ -150,12 +151,12 @@ func gather(ctx context.Context, s *session.Session, ref follow.Ref) evidence {
 		slices.SortStableFunc(e.events, func(a, b corev1.Event) int { return eventTime(a).Compare(eventTime(b)) })
 	}
 
-	e.problems = e.diagnose()
+	e.problems = e.diagnose(now)
 
 	return e
 }
 
-func (e evidence) diagnose() []diagnose.Problem {
+func (e evidence) diagnose(now time.Time) []diagnose.Problem {
 	var warnings diagnose.Events
 
 	for _, event := range e.events {
@@ -170,7 +171,7 @@ func (e evidence) diagnose() []diagnose.Problem {
 	}
 
 	for i := range e.pods {
-		problems = append(problems, diagnose.Pod(&e.pods[i], warnings)...)
+		problems = append(problems, diagnose.Pod(&e.pods[i], warnings, now)...)
 	}
 
 	return problems

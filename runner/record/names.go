@@ -1,4 +1,4 @@
-package kube
+package record
 
 import (
 	"crypto/sha256"
@@ -9,10 +9,10 @@ import (
 // maxName keeps names usable as labels and as host names.
 const maxName = 63
 
-// Name joins parts into a DNS label of at most 63 characters. The same parts always give the same name, so that a successor
+// ObjectName joins parts into a DNS label of at most 63 characters. The same parts always give the same name, so that a successor
 // finds what its predecessor made; different parts give different names: whatever does not survive as it is (upper case,
 // odd characters, length) is told apart by a hash at the end. Empty parts are left out.
-func Name(parts ...string) string {
+func ObjectName(parts ...string) string {
 	var kept []string
 
 	for _, part := range parts {
