@@ -38,6 +38,15 @@ func Main(ctx context.Context, args []string, streams Streams, version string) i
 		return 0
 	}
 
+	var other exitError
+	if errors.As(err, &other) {
+		if other.err != nil {
+			_, _ = fmt.Fprintf(streams.ErrOut, "kando: %v\n", other.err)
+		}
+
+		return other.code
+	}
+
 	_, _ = fmt.Fprintf(streams.ErrOut, "kando: %v\n", err)
 
 	var wrong usageError
@@ -69,7 +78,7 @@ func NewCmdKando(streams Streams, version string) *cobra.Command {
 	cmd.SetErr(streams.ErrOut)
 	cmd.SetIn(streams.In)
 	cmd.CompletionOptions.DisableDefaultCmd = true
-	cmd.AddCommand(newCmdOutput(streams), newCmdLocation(streams))
+	cmd.AddCommand(newCmdOutput(streams), newCmdLocation(streams), newCmdChronicle(streams), newCmdStream(streams), newCmdProcess(streams))
 
 	return cmd
 }

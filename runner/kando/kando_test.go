@@ -51,7 +51,7 @@ func TestOutput(t *testing.T) {
 }
 
 func TestUnknownWords(t *testing.T) {
-	for _, args := range [][]string{{"chronicle", "push"}, {"stream", "push"}, {"location", "copy"}, {"location", "push", "--what", "-"}} {
+	for _, args := range [][]string{{"chronicle", "shove"}, {"stream", "pull"}, {"process", "kill"}, {"location", "copy"}, {"location", "push", "--what", "-"}} {
 		got := run(t, nil, args...)
 		if got.code != ExitError || got.out != "" || !strings.Contains(got.err, "kando: unknown") || !strings.Contains(got.err, "Usage:") {
 			t.Errorf("%q: %+v", args, got)

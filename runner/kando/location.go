@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/kopia"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/location"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/params"
 )
@@ -20,10 +22,20 @@ type locationOptions struct {
 	Streams
 
 	profile  string
+	server   string
+	hostname string
 	path     string
-	snapshot string // of a kopia server: accepted, because blueprints pass it for every location type
+	snapshot string
 	output   string
 	open     func(context.Context, *params.Profile) (location.Store, error)
+}
+
+// place is where things are kept: objects of a store, or snapshots of a kopia repository server.
+type place interface {
+	push(ctx context.Context, o *locationOptions, source string) error
+	pull(ctx context.Context, o *locationOptions, target string) error
+	delete(ctx context.Context, o *locationOptions) error
+	close(ctx context.Context) error
 }
 
 func newLocationOptions(streams Streams) *locationOptions {
@@ -37,26 +49,76 @@ func newLocationOptions(streams Streams) *locationOptions {
 
 // AddFlags adds the shared flags.
 func (o *locationOptions) AddFlags(flags *pflag.FlagSet) {
-	flags.StringVarP(&o.profile, "profile", "p", "", "the profile as JSON: '{{ toJson .Profile }}' (required)")
+	flags.StringVarP(&o.profile, "profile", "p", "", "the profile as JSON: '{{ toJson .Profile }}'")
+	flags.StringVarP(&o.server, "repository-server", "r", "", "in place of a profile, a kopia repository server as JSON: '{{ toJson .RepositoryServer }}'")
+	flags.StringVarP(&o.hostname, "repository-server-user-hostname", "c", "", "the hostname of that server's user; the first one of its Secret by default")
 	flags.StringVarP(&o.path, "path", "s", "", "the object's key, below the prefix of the profile's location")
 }
 
-// store opens the profile's location.
-func (o *locationOptions) store(ctx context.Context) (location.Store, error) {
-	if o.profile == "" {
-		return nil, usageError{errors.New(`required flag(s) "profile" not set`)}
+// do calls an action of the place that the flags name.
+func (o *locationOptions) do(ctx context.Context, action func(place) error) error {
+	at, err := o.place(ctx)
+	if err != nil {
+		return err
 	}
 
+	return errors.Join(action(at), at.close(ctx))
+}
+
+func (o *locationOptions) place(ctx context.Context) (place, error) {
+	switch {
+	case o.profile == "" && o.server == "":
+		return nil, usageError{errors.New(`required flag(s) "profile" not set`)}
+	case o.profile != "" && o.server != "":
+		return nil, usageError{errors.New("--profile and --repository-server exclude each other")}
+	case o.server != "":
+		var server params.RepositoryServer
+		if err := json.Unmarshal([]byte(o.server), &server); err != nil {
+			return nil, fmt.Errorf("reading --repository-server: it is no JSON of a repository server: %w", err)
+		}
+
+		access, err := kopia.ServerOf(&server, o.hostname)
+		if err != nil {
+			return nil, fmt.Errorf("reading --repository-server: %w", err)
+		}
+
+		return openSnapshots(ctx, access)
+	}
+
+	profile, err := readProfile("--profile", []byte(o.profile))
+	if err != nil {
+		return nil, err
+	}
+
+	if profile.Location.Type == blueprint.LocationKopia {
+		access, err := kopia.ServerOfProfile(profile)
+		if err != nil {
+			return nil, fmt.Errorf("reading --profile: %w", err)
+		}
+
+		return openSnapshots(ctx, access)
+	}
+
+	store, err := o.open(ctx, profile)
+	if err != nil {
+		return nil, err
+	}
+
+	return objects{store}, nil
+}
+
+// readProfile reads a profile as `toJson .Profile` writes it. from says where it stands.
+func readProfile(from string, text []byte) (*params.Profile, error) {
 	var profile *params.Profile
-	if err := json.Unmarshal([]byte(o.profile), &profile); err != nil {
-		return nil, fmt.Errorf("reading --profile: it is no JSON of a profile: %w", err)
+	if err := json.Unmarshal(text, &profile); err != nil {
+		return nil, fmt.Errorf("reading %s: it is no JSON of a profile: %w", from, err)
 	}
 
 	if profile == nil {
-		return nil, errors.New("reading --profile: it is null; the run has no profile, name one with --profile of kubectl kanister")
+		return nil, fmt.Errorf("reading %s: it is null; the run has no profile, name one with --profile of kubectl kanister", from)
 	}
 
-	return o.open(ctx, profile)
+	return profile, nil
 }
 
 // object is the path, which must name one object.
@@ -83,12 +145,15 @@ func newCmdLocation(streams Streams) *cobra.Command {
 func newCmdPush(streams Streams) *cobra.Command {
 	o := newLocationOptions(streams)
 	cmd := &cobra.Command{
-		Use:     "push SOURCE",
-		Short:   "Store the file SOURCE, or standard input for -, as the object PATH",
-		Long:    "Store the file SOURCE, or standard input for -, as the object PATH, replacing what was there only when all of it has arrived.",
+		Use:   "push SOURCE",
+		Short: "Store the file SOURCE, or standard input for -, as the object PATH",
+		Long: "Store the file SOURCE, or standard input for -, as the object PATH, replacing what was there only when all of it has arrived.\n\n" +
+			"Through a kopia repository server it becomes a snapshot, a directory as well, which the output kandoOutput describes.",
 		Example: `pg_dump app | kando location push --profile '{{ toJson .Profile }}' --path backups/app.sql -`,
 		Args:    exactly("SOURCE"),
-		RunE:    func(cmd *cobra.Command, args []string) error { return o.push(cmd.Context(), args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.do(cmd.Context(), func(at place) error { return at.push(cmd.Context(), o, args[0]) })
+		},
 	}
 	o.AddFlags(cmd.Flags())
 	cmd.Flags().StringVarP(&o.output, "output-name", "o", "kandoOutput", "the output that gets the snapshot's description, for kopia locations")
@@ -96,29 +161,39 @@ func newCmdPush(streams Streams) *cobra.Command {
 	return cmd
 }
 
-func (o *locationOptions) push(ctx context.Context, source string) error {
-	key, err := o.object()
-	if err != nil {
-		return err
+func newCmdPull(streams Streams) *cobra.Command {
+	o := newLocationOptions(streams)
+	cmd := &cobra.Command{
+		Use:     "pull TARGET",
+		Short:   "Write the object PATH to the file TARGET, or to standard output for -",
+		Example: `kando location pull --profile '{{ toJson .Profile }}' --path backups/app.sql - | psql app`,
+		Args:    exactly("TARGET"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.do(cmd.Context(), func(at place) error { return at.pull(cmd.Context(), o, args[0]) })
+		},
 	}
+	o.AddFlags(cmd.Flags())
+	cmd.Flags().StringVarP(&o.snapshot, "kopia-snapshot", "k", "", "the snapshot to pull, for kopia locations")
 
-	store, err := o.store(ctx)
-	if err != nil {
-		return err
+	return cmd
+}
+
+func newCmdDelete(streams Streams) *cobra.Command {
+	o := newLocationOptions(streams)
+	cmd := &cobra.Command{
+		Use:   "delete",
+		Short: "Delete the object PATH and everything below it",
+		Long: "Delete the object PATH and everything below PATH/. Where there is nothing, it says so and succeeds.\n\n" +
+			"Upstream deletes every object whose key begins with PATH, a/10 with a/1, and the whole bucket for an empty one. This does not.",
+		Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return o.do(cmd.Context(), func(at place) error { return at.delete(cmd.Context(), o) })
+		},
 	}
-	defer store.Close() // Put has returned: everything is stored
+	o.AddFlags(cmd.Flags())
+	cmd.Flags().StringVarP(&o.snapshot, "kopia-snapshot", "k", "", "the snapshot to delete, for kopia locations")
 
-	content, done, err := o.source(source)
-	if err != nil {
-		return err
-	}
-	defer done()
-
-	if _, err := store.Put(ctx, key, content); err != nil {
-		return fmt.Errorf("pushing %s: %w", source, err)
-	}
-
-	return nil
+	return cmd
 }
 
 // source opens what is to be pushed.
@@ -155,129 +230,55 @@ func (o *locationOptions) source(name string) (io.Reader, func(), error) {
 	return file, done, nil
 }
 
-func newCmdPull(streams Streams) *cobra.Command {
-	o := newLocationOptions(streams)
-	cmd := &cobra.Command{
-		Use:     "pull TARGET",
-		Short:   "Write the object PATH to the file TARGET, or to standard output for -",
-		Example: `kando location pull --profile '{{ toJson .Profile }}' --path backups/app.sql - | psql app`,
-		Args:    exactly("TARGET"),
-		RunE:    func(cmd *cobra.Command, args []string) error { return o.pull(cmd.Context(), args[0]) },
-	}
-	o.AddFlags(cmd.Flags())
-	cmd.Flags().StringVarP(&o.snapshot, "kopia-snapshot", "k", "", "the snapshot to pull, for kopia locations")
-
-	return cmd
+// target is what is pulled into. The file is made, or emptied, with the first byte: a missing object leaves no empty file, and does
+// not destroy a full one. Upstream does not empty it: a longer file kept its old end.
+type target struct {
+	name string
+	file *os.File
 }
 
-func (o *locationOptions) pull(ctx context.Context, target string) error {
-	key, err := o.object()
-	if err != nil {
-		return err
+func (t *target) Write(p []byte) (int, error) {
+	if err := t.open(); err != nil {
+		return 0, err
 	}
 
-	store, err := o.store(ctx)
-	if err != nil {
-		return err
-	}
-	defer store.Close() // read only
+	return t.file.Write(p)
+}
 
-	// Before TARGET is touched: a missing object must not leave an empty file.
-	content, err := store.Get(ctx, key)
-	if err != nil {
-		return fmt.Errorf("pulling %s: %w", target, err)
-	}
-	defer content.Close() // read only
-
-	if target == "-" {
-		if _, err := io.Copy(o.Out, content); err != nil {
-			return fmt.Errorf("pulling %s: %w", store.URL(key), err)
-		}
-
+func (t *target) open() error {
+	if t.file != nil {
 		return nil
 	}
 
-	// Upstream does not truncate: a longer file kept its old end.
-	file, err := os.OpenFile(target, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o755) // upstream's mode
-	if err != nil {
-		return fmt.Errorf("pulling %s: %w", target, err)
-	}
+	var err error
+	t.file, err = os.OpenFile(t.name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o755) // upstream's mode
 
-	_, err = io.Copy(file, content)
-	if closed := file.Close(); err == nil {
-		err = closed
-	}
-
-	if err != nil {
-		return fmt.Errorf("pulling %s to %s: %w", store.URL(key), target, err)
-	}
-
-	return nil
+	return err
 }
 
-func newCmdDelete(streams Streams) *cobra.Command {
-	o := newLocationOptions(streams)
-	cmd := &cobra.Command{
-		Use:   "delete",
-		Short: "Delete the object PATH and everything below it",
-		Long: "Delete the object PATH and everything below PATH/. Where there is nothing, it says so and succeeds.\n\n" +
-			"Upstream deletes every object whose key begins with PATH, a/10 with a/1, and the whole bucket for an empty one. This does not.",
-		Args: exactly(),
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.delete(cmd.Context()) },
-	}
-	o.AddFlags(cmd.Flags())
-	cmd.Flags().StringVarP(&o.snapshot, "kopia-snapshot", "k", "", "the snapshot to delete, for kopia locations")
-
-	return cmd
-}
-
-func (o *locationOptions) delete(ctx context.Context) error {
-	key, err := o.object()
-	if err != nil {
-		return err
+// close ends the file; whole: all of it has come, an empty one too.
+func (t *target) close(whole bool) error {
+	if whole {
+		if err := t.open(); err != nil {
+			return err
+		}
 	}
 
-	store, err := o.store(ctx)
-	if err != nil {
-		return err
-	}
-	defer store.Close() // Delete has returned
-
-	key = location.Clean(key)
-
-	_, err = store.Stat(ctx, key)
-	if err != nil && !errors.Is(err, location.ErrNotFound) {
-		return fmt.Errorf("deleting %s: %w", store.URL(key), err)
-	}
-
-	found := err == nil
-	if err := store.Delete(ctx, key); err != nil {
-		return fmt.Errorf("deleting %s: %w", store.URL(key), err)
-	}
-
-	var below []string
-
-	err = store.List(ctx, key+"/", func(object location.Object) error {
-		below = append(below, object.Key)
-
+	if t.file == nil {
 		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("deleting below %s: %w", store.URL(key), err)
 	}
 
-	for _, k := range below {
-		if err := store.Delete(ctx, k); err != nil {
-			return fmt.Errorf("deleting %s: %w", store.URL(k), err)
-		}
+	return t.file.Close()
+}
+
+// fill writes to the target: standard output for -.
+func (o *locationOptions) fill(name string, write func(io.Writer) error) error {
+	if name == "-" {
+		return write(o.Out)
 	}
 
-	if !found && len(below) == 0 {
-		// No error, as upstream's; but a mistyped path must not look like a deleted backup.
-		if _, err := fmt.Fprintf(o.ErrOut, "kando: nothing deleted: %s does not exist\n", store.URL(key)); err != nil {
-			return fmt.Errorf("saying that nothing was deleted: %w", err)
-		}
-	}
+	to := &target{name: name}
+	err := write(to)
 
-	return nil
+	return errors.Join(err, to.close(err == nil))
 }

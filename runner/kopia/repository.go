@@ -34,6 +34,8 @@ const (
 var (
 	// ErrNoRepository: nothing was ever backed up to this prefix.
 	ErrNoRepository = errors.New("there is no repository at this prefix")
+	// ErrNoFile: what is to be read of a snapshot is no file of it.
+	ErrNoFile = errors.New("no such file in the snapshot")
 	// ErrNotFound: no snapshot has this ID or tag.
 	ErrNotFound = errors.New("no such snapshot in the repository")
 )
@@ -82,6 +84,8 @@ type Repository struct {
 	key     string // where it lies in the location
 	place   string // the same, for messages
 	sync    func() error
+	// configured: the client is who the configuration file says.
+	configured bool
 
 	mu    sync.Mutex
 	fatal error
@@ -106,6 +110,21 @@ func Open(ctx context.Context, options Options) (*Repository, error) {
 	}
 
 	return r.open(ctx)
+}
+
+// OpenConfigured opens the repository that a configuration file of kopia's command line (`kopia repository connect`) describes: a store
+// or a server. Snapshots are of that file's user and host.
+func OpenConfigured(ctx context.Context, file, password string) (*Repository, error) {
+	r := &Repository{options: Options{Password: password}, place: file, sync: func() error { return nil }}
+
+	opened, err := repo.Open(ctx, file, password, &repo.Options{DisableRepositoryLog: true, DoNotWaitForUpgrade: true, OnFatalError: r.setFatal})
+	if err != nil {
+		return nil, r.fail("opening", err)
+	}
+
+	r.rep, r.configured = opened, true
+
+	return r, nil
 }
 
 // OpenOrCreate opens a repository, creating it if nothing is at its prefix. It never writes over an existing one, whatever the

@@ -76,6 +76,27 @@ func ServerOf(rs *params.RepositoryServer, hostname string) (*Server, error) {
 	}, nil
 }
 
+// ServerOfProfile is access to the server that a profile with a location of type kopia names (COMPAT §1.5).
+func ServerOfProfile(p *params.Profile) (*Server, error) {
+	access := p.Credential.KopiaServerSecret
+	if access == nil {
+		return nil, &location.Error{
+			Op: "using profile", URL: p.Name, Reason: location.BadProfile, Hint: "give it a credential of type kopia", Err: errors.New("its location is a kopia server, and it has no credential for one"),
+		}
+	}
+
+	print, err := Fingerprint([]byte(access.Cert))
+	if err != nil {
+		return nil, &location.Error{Op: "using profile", URL: p.Name, Reason: location.BadProfile, Hint: "put the server's certificate there, as PEM", Err: fmt.Errorf("credential.kopiaServerSecret.cert: %w", err)}
+	}
+
+	// Megabytes, by upstream's names.
+	return &Server{
+		URL: p.Location.Endpoint, Fingerprint: print, User: access.Username, Host: access.Hostname, Password: access.Password,
+		ContentCacheMB: access.ConnectOptions["dataStoreGeneralContentCacheSize"], MetadataCacheMB: access.ConnectOptions["dataStoreGeneralMetadataCacheSize"],
+	}, nil
+}
+
 // Fingerprint is the hex SHA-256 of the first certificate in PEM (tls.crt of a TLS Secret).
 func Fingerprint(certificate []byte) (string, error) {
 	for rest := certificate; ; {

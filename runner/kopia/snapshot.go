@@ -33,6 +33,12 @@ type Source struct {
 
 // source is what kopia calls a source. A server lets each user have sources of his own only.
 func (r *Repository) source(s Source) snapshot.SourceInfo {
+	if r.configured {
+		own := r.rep.ClientOptions()
+
+		return snapshot.SourceInfo{UserName: own.Username, Host: own.Hostname, Path: s.Path}
+	}
+
 	if server := r.options.Server; server != nil {
 		return snapshot.SourceInfo{UserName: server.User, Host: server.Host, Path: s.Path}
 	}

@@ -21,12 +21,21 @@ import (
 // SnapshotTar backs up a tar stream as if it were a directory: b.Dir is the name in the archive of what is to be the snapshot's root.
 // Equal data is found again in earlier snapshots, but all of it is read. Memory grows with the number of files.
 func (r *Repository) SnapshotTar(ctx context.Context, b Backup, in io.Reader) (Snapshot, error) {
-	meter := newMeter(b.Progress, b.Interval)
-	started := kopiafs.UTCTimestampFromTime(r.rep.Time())
-	t := &tarTree{prefix: path.Clean(b.Dir), meter: meter, root: &tarNode{}, audit: &audit{}}
+	t := &tarTree{prefix: path.Clean(b.Dir)}
+	archive := tar.NewReader(t.other.reader(in))
 
-	made, err := watch(ctx, r, meter.pulse, func(ctx context.Context) (*snapshot.Manifest, error) {
-		return r.writeTar(ctx, b, t, started, in)
+	return r.snapshotTree(ctx, b, t, "kubectl kanister, by tar", func(ctx context.Context) error { return t.read(ctx, archive) })
+}
+
+// snapshotTree makes a snapshot of the tree that fill grows.
+func (r *Repository) snapshotTree(ctx context.Context, b Backup, t *tarTree, description string, fill func(context.Context) error) (Snapshot, error) {
+	meter := newMeter(b.Progress, b.Interval)
+	t.meter, t.root, t.audit = meter, &tarNode{}, &audit{}
+
+	pulse := func() int64 { return meter.pulse() + t.other.pulse() }
+
+	made, err := watch(ctx, r, pulse, func(ctx context.Context) (*snapshot.Manifest, error) {
+		return r.writeTree(ctx, b, t, description, fill)
 	})
 
 	if err == nil {
@@ -45,15 +54,16 @@ func (r *Repository) SnapshotTar(ctx context.Context, b Backup, in io.Reader) (S
 	return s, nil
 }
 
-// writeTar is the session in which the snapshot of a tar stream is made.
-func (r *Repository) writeTar(ctx context.Context, b Backup, t *tarTree, started kopiafs.UTCTimestamp, in io.Reader) (*snapshot.Manifest, error) {
+// writeTree is the session in which the snapshot of a tree is made.
+func (r *Repository) writeTree(ctx context.Context, b Backup, t *tarTree, description string, fill func(context.Context) error) (*snapshot.Manifest, error) {
 	var made *snapshot.Manifest
 
+	started := kopiafs.UTCTimestampFromTime(r.rep.Time())
 	options := repo.WriteSessionOptions{Purpose: "backup", OnUpload: t.meter.UploadedBytes}
 
 	err := repo.WriteSession(ctx, r.rep, options, func(ctx context.Context, w repo.RepositoryWriter) error {
 		t.w = w
-		if err := t.read(ctx, tar.NewReader(in)); err != nil {
+		if err := fill(ctx); err != nil {
 			return err
 		}
 
@@ -68,7 +78,7 @@ func (r *Repository) writeTar(ctx context.Context, b Backup, t *tarTree, started
 
 		made = &snapshot.Manifest{
 			Source: r.source(b.Source), StartTime: started, EndTime: kopiafs.UTCTimestampFromTime(r.rep.Time()), RootEntry: root,
-			Tags: tags(b.Tags), Description: "kubectl kanister, by tar", Pins: []string{"kubectl-kanister"},
+			Tags: tags(b.Tags), Description: description, Pins: []string{"kubectl-kanister"},
 		}
 		made.ID, err = snapshot.SaveSnapshot(ctx, w, made)
 
@@ -89,6 +99,7 @@ type tarTree struct {
 	root   *tarNode
 	single bool // the archive's root is a file
 	audit  *audit
+	other  otherEnd
 }
 
 type tarNode struct {
@@ -246,12 +257,12 @@ func (t *tarTree) node(key string) *tarNode {
 }
 
 func (t *tarTree) write(ctx context.Context, rel string, algorithm compression.Name, in io.Reader) (object.ID, int64, error) {
-	w := t.w.NewObjectWriter(ctx, object.WriterOptions{Description: "TAR:" + rel, Compressor: algorithm, AsyncWrites: 2})
+	w := t.w.NewObjectWriter(ctx, object.WriterOptions{Description: "STREAM:" + rel, Compressor: algorithm, AsyncWrites: 2})
 	defer w.Close() // Result tells
 
 	n, err := io.Copy(io.MultiWriter(w, counting{t.meter}), in)
 	if err != nil {
-		return object.EmptyID, n, fmt.Errorf("reading %q from the archive: %w", rel, err)
+		return object.EmptyID, n, fmt.Errorf("reading %q: %w", rel, err)
 	}
 
 	id, err := w.Result()
