@@ -42,7 +42,7 @@ spec:
         - {name: HOST, valueFrom: {fieldRef: {fieldPath: status.podIP}}}
         - {name: DIR, value: /data}
         - {name: KEY_IDS, value: "AKIATEST:wJalrXUtnFEMIK7MDENG %[5]s:%[6]s"}
-        - {name: DATABASES, value: "shop boss %[3]s postgres; fleet boss %[3]s %[4]s"}
+        - {name: DATABASES, value: "shop boss %[3]s postgres sg-0a %[4]s"}
       readinessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1}
       securityContext: %[1]s
       volumeMounts: [{name: tools, mountPath: /tools}, {name: data, mountPath: /data}]
@@ -67,12 +67,17 @@ const rdsPassword = "pa55-w0rd'x"
 // rds is the stand-in in a test's namespace.
 type rds struct{ *World }
 
-func newRDS(w *World) rds { return newRDSOf(w, "aurora-postgresql") }
-
-// newRDSOf has an Aurora cluster that says it is of this engine. The object store's keys are known as well.
-func newRDSOf(w *World, engine string) rds {
+func newRDS(w *World) rds {
 	w.Helper()
-	w.Apply(fmt.Sprintf(rdsPod, restrictedContainer, postgresImage, rdsPassword, engine, env(w.T, "AWS_ACCESS_KEY_ID"), env(w.T, "AWS_SECRET_ACCESS_KEY")))
+
+	return newRDSOf(w, "sg-0b; fleet boss "+rdsPassword+" aurora-postgresql sg-0a sg-0b")
+}
+
+// newRDSOf has the instance shop with the security group sg-0a, and more as the stand-in's DATABASES says it. The object store's keys are
+// known as well.
+func newRDSOf(w *World, more string) rds {
+	w.Helper()
+	w.Apply(fmt.Sprintf(rdsPod, restrictedContainer, postgresImage, rdsPassword, more, env(w.T, "AWS_ACCESS_KEY_ID"), env(w.T, "AWS_SECRET_ACCESS_KEY")))
 	w.Kubectl("wait", "--for=condition=Ready", "pod/aws", "--timeout=120s")
 
 	return rds{w}

@@ -10,7 +10,7 @@
 //	  ROLES       roles and whom they trust, separated by semicolons: "ARN KEY-ID|ROLE-ARN|SUBJECT…"
 //	  ISSUER, JWKS   of the cluster's ServiceAccount tokens and the keys that it signs them with; empty: no SUBJECT is let in
 //	  S3_ENDPOINT, S3_KEY_ID, S3_SECRET   an S3 server to which requests for S3 are passed on, and its own keys
-//	  DATABASES   instances to begin with: "id user password engine" separated by semicolons
+//	  DATABASES   instances to begin with: "id user password engine [security-group…]" separated by semicolons
 package main
 
 import (
@@ -121,10 +121,10 @@ func serve(ctx context.Context, models string) error {
 		if len(f) == 0 {
 			continue
 		}
-		if len(f) != 4 {
-			return fmt.Errorf("reading DATABASES: %q is not: id user password engine", line)
+		if len(f) < 4 {
+			return fmt.Errorf("reading DATABASES: %q is not: id user password engine [security-group…]", line)
 		}
-		if err := server.Add(f[0], f[1], f[2], f[3]); err != nil {
+		if err := server.Add(f[0], f[1], f[2], f[3], f[4:]...); err != nil {
 			return fmt.Errorf("making database %q: %w", f[0], err)
 		}
 	}

@@ -329,7 +329,7 @@ func (s *Server) bring(i *instance, from *snapshot) {
 }
 
 // Add makes an available instance, or a cluster with one member, as an administrator did long ago.
-func (s *Server) Add(id, user, password, engine string) error {
+func (s *Server) Add(id, user, password, engine string, groups ...string) error {
 	port, err := freePort()
 	if err != nil {
 		return err
@@ -342,9 +342,13 @@ func (s *Server) Add(id, user, password, engine string) error {
 	defer s.mu.Unlock()
 	defer s.writeState()
 	made := &instance{
-		id: id, status: "available", class: "db.t4g.medium", engine: engine, version: version, user: user, groups: []any{"sg-0a", "sg-0b"}, subnets: "private",
+		id: id, status: "available", class: "db.t4g.medium", engine: engine, version: version, user: user, subnets: "private",
 		parameters: "tuned", storage: 20, server: p,
 	}
+	for _, group := range groups {
+		made.groups = append(made.groups, group)
+	}
+	made.groups = or2(made.groups, "sg-default")
 	switch {
 	case s.instances[id] != nil || s.clusters[id] != nil:
 		return errors.New(id + " exists")

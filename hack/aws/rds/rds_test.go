@@ -59,7 +59,7 @@ func newServer(t *testing.T) *Server {
 		t.Fatal(err)
 	}
 	for id, engine := range map[string]string{"shop": "postgres", "fleet": "aurora-mysql"} {
-		if err := s.Add(id, "boss", "pa'ss", engine); err != nil {
+		if err := s.Add(id, "boss", "pa'ss", engine, "sg-0a"); err != nil {
 			t.Fatal(err)
 		}
 	}
