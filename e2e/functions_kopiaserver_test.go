@@ -303,7 +303,11 @@ func TestFunctionKopiaServerOfARepositoryServer(t *testing.T) {
 	do := func(args ...string) record.Record {
 		t.Helper()
 
-		rec := w.Finished(w.Want(0, append(args, "--repository-server", server, "-o", "json")...))
+		if args[0] == "backup" { // the rest is told by the backup's record
+			args = append(args, "--repository-server", server)
+		}
+
+		rec := w.Finished(w.Want(0, append(args, "-o", "json")...))
 		w.NothingLeft(rec.Run)
 
 		return rec

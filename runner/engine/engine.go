@@ -203,11 +203,11 @@ func (e *Engine) fresh() *record.Record {
 	r := &record.Record{
 		SchemaVersion: record.SchemaVersion, Run: in.Run, Namespace: in.Namespace, Action: in.Action,
 		Blueprint: record.BlueprintInfo{Name: in.Blueprint.Name, Source: in.BlueprintSource},
-		Target:    in.Target, State: record.Pending, Created: e.Clock.Now().UTC(), From: in.From,
+		Target:    in.Target, State: record.Pending, Created: e.Clock.Now().UTC(), From: in.From, Server: in.ServerWord,
 	}
 
 	if in.Profile != nil {
-		r.Profile = in.Profile.Name
+		r.Profile = in.Profile.Reference(in.Namespace)
 	}
 
 	return r

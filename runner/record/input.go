@@ -25,6 +25,7 @@ type Input struct {
 	Profile         *Profile                  `json:"profile,omitempty"`
 	// RepositoryServer is resolved as well; for the functions of the kopia server family.
 	RepositoryServer *params.RepositoryServer             `json:"repositoryServer,omitempty"`
+	ServerWord       string                               `json:"serverWord,omitempty"` // Record.Server
 	Artifacts        map[string]blueprint.Artifact        `json:"artifacts,omitempty"`
 	Options          map[string]string                    `json:"options,omitempty"`
 	ConfigMaps       map[string]blueprint.ObjectReference `json:"configMaps,omitempty"`

@@ -71,13 +71,15 @@ type Record struct {
 	Blueprint BlueprintInfo             `json:"blueprint"`
 	Target    blueprint.ObjectReference `json:"target"`
 	Profile   string                    `json:"profile,omitempty"`
-	State     State                     `json:"state"`
-	Created   time.Time                 `json:"created"`
-	Started   *time.Time                `json:"started,omitempty"`
-	Ended     *time.Time                `json:"ended,omitempty"`
-	Phases    []Phase                   `json:"phases"`
-	Defer     *Phase                    `json:"deferPhase,omitempty"`
-	Undo      []Undo                    `json:"undo,omitempty"`
+	// Server is the word after --repository-server, as it was typed: a file or [NAMESPACE/]NAME of a custom resource.
+	Server  string     `json:"repositoryServer,omitempty"`
+	State   State      `json:"state"`
+	Created time.Time  `json:"created"`
+	Started *time.Time `json:"started,omitempty"`
+	Ended   *time.Time `json:"ended,omitempty"`
+	Phases  []Phase    `json:"phases"`
+	Defer   *Phase     `json:"deferPhase,omitempty"`
+	Undo    []Undo     `json:"undo,omitempty"`
 	// Holds keep the undo list from starting applications.
 	Holds     []Hold                        `json:"holds,omitempty"`
 	Artifacts map[string]blueprint.Artifact `json:"artifacts,omitempty"`

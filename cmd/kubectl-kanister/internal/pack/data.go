@@ -64,6 +64,7 @@ func Record(p *plan.Plan, o Options) *record.Record {
 		SchemaVersion: record.SchemaVersion, Run: p.Run(), Namespace: p.Namespace(), Action: p.Input.Action, Digest: p.Digest,
 		Blueprint: record.BlueprintInfo{Name: p.Input.Blueprint.Name, Source: p.Input.BlueprintSource, Digest: p.BlueprintDigest},
 		Target:    p.Input.Target, State: record.Pending, Created: o.Created.UTC(), From: p.Input.From, Phases: []record.Phase{},
+		Server: p.Input.ServerWord,
 	}
 
 	if p.Input.Profile != nil {

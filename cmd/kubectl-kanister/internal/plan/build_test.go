@@ -241,6 +241,28 @@ func TestNewWithout(t *testing.T) {
 	})
 }
 
+func TestUsesServer(t *testing.T) {
+	phase := func(function, text string) blueprint.Phase {
+		return blueprint.Phase{Name: "p", Func: function, Args: map[string]any{"command": []any{text}}}
+	}
+	task := phase("KubeTask", "true")
+	restore := phase("RestoreDataUsingKopiaServer", "")
+
+	for name, test := range map[string]struct {
+		action blueprint.Action
+		want   bool
+	}{
+		"a function of the family": {blueprint.Action{Phases: []blueprint.Phase{task, restore}}, true},
+		"in the deferPhase":        {blueprint.Action{Phases: []blueprint.Phase{task}, DeferPhase: &restore}, true},
+		"by kando":                 {blueprint.Action{Phases: []blueprint.Phase{phase("KubeTask", "kando --repository-server '{{ toJson .RepositoryServer }}'")}}, true},
+		"by direct access":         {blueprint.Action{Phases: []blueprint.Phase{task, phase("RestoreData", "")}}, false},
+	} {
+		if got := plan.UsesServer(&test.action); got != test.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
 func TestWarnings(t *testing.T) {
 	r := request(t, "backup")
 	r.Profile = &record.Profile{Name: "s3", SkipSSLVerify: true, Location: blueprint.Location{Endpoint: "http://minio:9000"}}

@@ -39,10 +39,11 @@ type From struct {
 	// Blueprint is the word by which the run's blueprint is found again; Kept is the copy in the run's record, which wins.
 	Blueprint string
 	Kept      *Blueprint
-	// Options, ConfigMaps and Secrets of the run's action, and where its RepositoryServer is; known for ActionSets only.
+	// Server is the word for the run's RepositoryServer; "" if it had none.
+	Server string
+	// Options, ConfigMaps and Secrets of the run's action; known for ActionSets only.
 	Options             map[string]string
 	ConfigMaps, Secrets map[string]blueprint.ObjectReference
-	Server              string
 	// Created is when the run was asked for; zero if not known.
 	Created metav1.Time
 }
@@ -209,7 +210,7 @@ func (r *Resolver) fromRecord(held *corev1.ConfigMap) (*From, error) {
 
 	from := &From{
 		Name: run.Run, Artifacts: run.Artifacts, Target: run.Target, Profile: run.Profile, Blueprint: again(run.Blueprint),
-		Created: metav1.NewTime(run.Created),
+		Created: metav1.NewTime(run.Created), Server: run.Server,
 	}
 
 	if text := held.Data[record.KeyBlueprint]; text != "" {

@@ -230,7 +230,7 @@ func TestFrom(t *testing.T) {
 		held(t, "one", at(1)), held(t, "two", at(2)), held(t, "gone", at(3)), held(t, "del", and(at(4), deletes("gone"))),
 		held(t, "broken", and(at(5), failed)), held(t, "going", and(at(6), running)),
 		held(t, "back", and(at(7), func(r *record.Record) { r.Action = "restore" })),
-		held(t, "other", and(at(8), func(r *record.Record) { r.Target.Name = "web" })),
+		held(t, "other", and(at(8), func(r *record.Record) { r.Target.Name, r.Server = "web", "ns/server" })),
 		configMap("stranger", nil),
 	)
 	db, nobody := &blueprint.ObjectReference{Kind: "statefulset", Name: "db"}, &blueprint.ObjectReference{Kind: "deployment", Name: "x"}
@@ -290,6 +290,11 @@ func TestFrom(t *testing.T) {
 
 	if from.Profile != "kanister/s3" || from.Blueprint != "blueprint/demo/pg" || from.Options["a"] != "b" {
 		t.Errorf("ActionSet: %+v", from)
+	}
+
+	from, err = r.From(t.Context(), "other", "demo", nil)
+	if err != nil || from.Server != "ns/server" {
+		t.Errorf("the server is forgotten: %+v, %v", from, err)
 	}
 
 	from, err = r.From(t.Context(), "one", "demo", nil)

@@ -102,18 +102,16 @@ func (o *Options) plan(ctx context.Context, a *attempt) error {
 		Grants: inNamespace(o.grants, namespace), Timeout: o.Deadline, Unread: found.Warnings, Standalone: o.DryRun != dryRunNone,
 		Resources: document.NewResources(o.client.Discovery()),
 	}
-	server := o.Server
+	remembered := ""
 
 	if from != nil {
 		request.From = from.Name
 		request.ConfigMaps, request.Secrets = over(from.ConfigMaps, o.configs), over(from.Secrets, o.secrets)
-		server = cmp.Or(server, from.Server)
+		remembered = from.Server
 	}
 
-	if server != "" {
-		if request.RepositoryServer, err = o.sources.RepositoryServer(ctx, server, namespace); err != nil {
-			return err
-		}
+	if err := o.server(ctx, &request, action, remembered); err != nil {
+		return err
 	}
 
 	if err := o.profile(ctx, &request, action, from); exit.Of(err) == exit.NotPermitted {
@@ -204,6 +202,32 @@ func (o *Options) blueprint(ctx context.Context, t target.Target, from *source.F
 	default:
 		return o.sources.NamedBlueprint(ctx, "builtin/"+source.DefaultBlueprint, namespace)
 	}
+}
+
+// server finds the repository server that the user names, or that the run was made through whose backup the action works on.
+func (o *Options) server(ctx context.Context, request *plan.Request, action *blueprint.Action, remembered string) error {
+	word := o.Server
+	if word == "" && plan.UsesServer(action) {
+		word = remembered
+	}
+
+	const name = "name it: --repository-server FILE.yaml or [NAMESPACE/]NAME"
+
+	switch {
+	case word == "":
+		return nil
+	case word == "-" && o.Server == "":
+		return exit.New(exit.Usage, fmt.Errorf("finding the repository server that %q was made through: it stood on standard input then", request.From), name)
+	}
+
+	found, err := o.sources.RepositoryServer(ctx, word, request.Namespace)
+	if err != nil && o.Server == "" && exit.Of(err) != exit.NotPermitted {
+		return exit.New(exit.Usage, fmt.Errorf("finding the repository server that %q was made through: %w", request.From, err), name)
+	}
+
+	request.RepositoryServer, request.ServerWord = found, word
+
+	return err
 }
 
 // fits refuses what the action cannot make sense of.

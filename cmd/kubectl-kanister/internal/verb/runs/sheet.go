@@ -40,6 +40,7 @@ func sheet(run Run, seen evidence, commands ui.Commands, now time.Time) string {
 
 	w.field("Blueprint", r.Blueprint.Name+source)
 	w.field("Profile", r.Profile)
+	w.field("Server", r.Server)
 	w.field("From", r.From)
 	w.field("Created", moment(&r.Created, now))
 	w.field("Started", moment(r.Started, now))
