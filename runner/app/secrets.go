@@ -1,8 +1,6 @@
 package app
 
 import (
-	"encoding/json"
-
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
 )
 
@@ -30,12 +28,12 @@ func learn(redactor *record.Redactor, in *record.Input) {
 	}
 
 	if c.Secret != nil {
-		for _, value := range c.Secret.Data {
-			learnValue(redactor, string(value))
+		for _, id := range []string{"aws_access_key_id", "role", "aws_sts_endpoint", "azure_storage_account_id", "azure_storage_environment", "gcp_project_id"} {
+			redactor.Public(string(c.Secret.Data[id])) // first: what is learnt stays hidden
 		}
 
-		for _, id := range []string{"aws_access_key_id", "role", "aws_sts_endpoint", "azure_storage_account_id", "azure_storage_environment", "gcp_project_id"} {
-			redactor.Public(string(c.Secret.Data[id]))
+		for _, value := range c.Secret.Data {
+			learnValue(redactor, string(value))
 		}
 	}
 
@@ -48,14 +46,7 @@ func learn(redactor *record.Redactor, in *record.Input) {
 func learnValue(redactor *record.Redactor, value string) {
 	redactor.Add(value)
 
-	var account map[string]any
-	if json.Unmarshal([]byte(value), &account) != nil {
-		return
-	}
-
-	for _, key := range []string{"private_key", "private_key_id", "client_secret", "refresh_token"} {
-		if secret, ok := account[key].(string); ok {
-			redactor.Add(secret)
-		}
+	for _, secret := range record.SecretMembers(value) {
+		redactor.Add(secret)
 	}
 }
