@@ -138,9 +138,10 @@ func (s *s3Storage) get(ctx context.Context, id blob.ID, offset, length int64, o
 
 func (s *s3Storage) GetMetadata(ctx context.Context, id blob.ID) (blob.Metadata, error) {
 	result, err := s.s3.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &s.bucket, Key: s.key(id)})
-	if status(err) == http.StatusNotFound {
-		// A HEAD has no body, so that a missing bucket looks like a missing object: ask again where the answer has words.
-		_, err = s.s3.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.bucket, Key: s.key(id), Range: aws.String("bytes=0-0")})
+	if code := status(err); code == http.StatusNotFound {
+		err = s.s3.Why(ctx, s.bucket, *s.key(id), nil) // a missing bucket looks like a missing object
+	} else if code == http.StatusBadRequest || code == http.StatusForbidden {
+		err = s.s3.Why(ctx, s.bucket, *s.key(id), err) // and an expired key like a wrong request
 	}
 
 	if err != nil {

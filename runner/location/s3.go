@@ -92,8 +92,11 @@ func (s *s3Store) Get(ctx context.Context, key string) (io.ReadCloser, error) {
 
 func (s *s3Store) Stat(ctx context.Context, key string) (Object, error) {
 	output, err := s.s3.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &s.bucket, Key: s.key(key)})
-	if httpStatus(err) == http.StatusNotFound {
+	switch httpStatus(err) {
+	case http.StatusNotFound:
 		err = fmt.Errorf("%w (%w)", ErrNotFound, err)
+	case http.StatusBadRequest, http.StatusForbidden:
+		err = s.s3.Why(ctx, s.bucket, *s.key(key), err)
 	}
 
 	if err != nil {

@@ -94,6 +94,19 @@ func newS3(ctx context.Context, profile *params.Profile, s settings) (*S3, error
 // Upload are the options to give with every request that has a body.
 func (c *S3) Upload() []func(*s3.Options) { return c.upload }
 
+// Why is the error of a HEAD in words: its answer has no body, so that an expired key looks like a bad request, and a missing bucket
+// like a missing object. The object is asked for where the answer can say. bare is the result if that succeeds.
+func (c *S3) Why(ctx context.Context, bucket, key string, bare error) error {
+	output, err := c.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key, Range: aws.String("bytes=0-0")})
+	if err != nil {
+		return err
+	}
+
+	_ = output.Body.Close() // one byte that nobody reads
+
+	return bare
+}
+
 // hopeless are failures that the SDK would retry (it takes every transport error for transient) but that no retry cures: a wrong
 // certificate or name is told at once and not after a minute.
 var hopeless = retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
