@@ -268,6 +268,20 @@ func TestIdentityErrors(t *testing.T) {
 		t.Errorf("nobody: %v", err)
 	}
 
+	// Nobody, on a node that is none of EC2's: the store's own attempts do not multiply the search.
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "false")
+	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1")
+
+	store, err = location.Open(t.Context(), typed(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	_, err = store.Stat(t.Context(), "x")
+	if reason, hint := location.Explain(err); reason != location.WrongKey || !strings.Contains(hint, "--service-account") || strings.Contains(err.Error(), "attempts, 8") {
+		t.Errorf("no EC2: %s, %s: %v", reason, hint, err)
+	}
+
 	if _, err := location.AWSConfig(t.Context(), typed(map[string]string{"aws_sts_endpoint": "ftp://x"}), "eu-test-1", nil); err == nil || !strings.Contains(err.Error(), "aws_sts_endpoint") {
 		t.Errorf("endpoint: %v", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/smithy-go"
@@ -57,6 +58,12 @@ func (p *explained) Retrieve(ctx context.Context) (aws.Credentials, error) {
 // identityReason classifies errors of STS and of the SDK's search for credentials.
 func identityReason(err error) (Reason, string) {
 	var api smithy.APIError
+
+	// The node's own credentials are the last that the SDK looks for: nobody has given any.
+	if strings.Contains(err.Error(), "no EC2 IMDS role found") {
+		return WrongKey, hintNobody
+	}
+
 	if !errors.As(err, &api) {
 		switch reason, hint := classify(err); reason {
 		case DNS, Unreachable, TLS:
@@ -64,7 +71,7 @@ func identityReason(err error) (Reason, string) {
 		case Cancelled, AccessDenied:
 			return reason, hint
 		default:
-			return WrongKey, "give the profile keys, or let the run use a ServiceAccount that has an AWS identity (--service-account)"
+			return WrongKey, hintNobody
 		}
 	}
 
@@ -77,5 +84,7 @@ func identityReason(err error) (Reason, string) {
 
 	return classify(err)
 }
+
+const hintNobody = "give the profile keys, or let the run use a ServiceAccount that has an AWS identity (--service-account)"
 
 const hintSTS = "the pods have to reach AWS's STS in the profile's region, or one that aws_sts_endpoint in the credentials Secret names"

@@ -108,12 +108,16 @@ func (c *S3) Why(ctx context.Context, bucket, key string, bare error) error {
 }
 
 // hopeless are failures that the SDK would retry (it takes every transport error for transient) but that no retry cures: a wrong
-// certificate or name is told at once and not after a minute.
+// certificate or name is told at once and not after a minute. So is an identity that nobody has or admits.
 var hopeless = retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
-	var dns *net.DNSError
+	var (
+		dns      *net.DNSError
+		identity *IdentityError
+	)
 
 	reason, _ := classifyNetwork(err)
-	if reason == TLS || errors.As(err, &dns) && dns.IsNotFound {
+	if reason == TLS || errors.As(err, &dns) && dns.IsNotFound ||
+		errors.As(err, &identity) && (identity.Reason == WrongKey || identity.Reason == AccessDenied) {
 		return aws.FalseTernary
 	}
 
