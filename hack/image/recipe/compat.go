@@ -26,6 +26,7 @@ var compatTags = []string{
 	"ghcr.io/kanisterio/mysql-sidecar:0.116.0",
 	"ghcr.io/kanisterio/mysql-sidecar:0.43.0",
 	"ghcr.io/kanisterio/postgres-kanister-tools:0.116.0",
+	"ghcr.io/kanisterio/postgres-kanister-tools:0.119.0", // what functions/spec takes when none is named
 	"ghcr.io/kanisterio/postgres-kanister-tools:0.34.0",
 	"ghcr.io/kanisterio/postgres-task:9.6",
 	"ghcr.io/kanisterio/postgres-task:262fc0cbc8f0",
