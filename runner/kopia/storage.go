@@ -2,7 +2,6 @@ package kopia
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -14,9 +13,7 @@ import (
 	"syscall"
 
 	"github.com/kopia/kopia/repo/blob"
-	"github.com/kopia/kopia/repo/blob/azure"
 	"github.com/kopia/kopia/repo/blob/filesystem"
-	"github.com/kopia/kopia/repo/blob/gcs"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/location"
 	"golang.org/x/sys/unix"
@@ -98,20 +95,8 @@ func openStorage(ctx context.Context, options Options, key string) (blob.Storage
 	switch profile.Location.Type {
 	case blueprint.LocationS3:
 		storage, err = openS3(ctx, options, prefix)
-	case blueprint.LocationGCS:
-		var account []byte
-		if account, err = location.GoogleServiceAccount(profile.Credential); err == nil {
-			storage, err = gcs.New(ctx, &gcs.Options{BucketName: profile.Location.Bucket, Prefix: prefix, ServiceAccountCredentialJSON: json.RawMessage(account)}, false)
-		}
-	case blueprint.LocationAzure:
-		var account location.Azure
-		if account, err = location.AzureAccount(profile); err == nil {
-			storage, err = azure.New(ctx, &azure.Options{
-				Container: profile.Location.Bucket, Prefix: prefix, StorageAccount: account.Account, StorageKey: account.Key,
-				StorageDomain: account.Domain, DoNotUseTLS: account.Plain, AzureFederatedTokenFile: os.Getenv("AZURE_FEDERATED_TOKEN_FILE"),
-				TenantID: os.Getenv("AZURE_TENANT_ID"), ClientID: os.Getenv("AZURE_CLIENT_ID"),
-			}, false)
-		}
+	case blueprint.LocationGCS, blueprint.LocationAzure:
+		storage, err = openObjects(ctx, options, prefix)
 	case blueprint.LocationFilestore:
 		storage, sync, err = openDirectory(ctx, options, prefix)
 	default:

@@ -11,6 +11,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/params"
+	"gocloud.dev/blob"
 	"gocloud.dev/blob/azureblob"
 )
 
@@ -88,32 +89,30 @@ func (a Azure) URL(name string) string {
 	return fmt.Sprintf("%s://%s.%s/%s", scheme, a.Account, a.Domain, url.PathEscape(name))
 }
 
-func openAzure(ctx context.Context, profile *params.Profile) (Store, error) {
+// azureBucket opens the container of an azure profile.
+func azureBucket(ctx context.Context, profile *params.Profile) (*blob.Bucket, string, error) {
 	if profile.Location.Bucket == "" {
-		return nil, badProfile("location.bucket", "is empty")
+		return nil, "", badProfile("location.bucket", "is empty")
 	}
 
 	account, err := AzureAccount(profile)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 
 	transport, err := HTTPClient(profile)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 
 	client, err := azureContainer(account, profile.Location.Bucket, azcore.ClientOptions{Transport: transport})
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 
 	bucket, err := azureblob.OpenBucket(ctx, client, nil)
-	if err != nil {
-		return nil, err
-	}
 
-	return &bucketStore{bucket: bucket, name: "azure://" + account.Account + "/" + profile.Location.Bucket, prefix: Clean(profile.Location.Prefix)}, nil
+	return bucket, "azure://" + account.Account + "/" + profile.Location.Bucket, err
 }
 
 func azureContainer(account Azure, name string, options azcore.ClientOptions) (*container.Client, error) {

@@ -10,6 +10,9 @@ import (
 
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
+
+	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/params"
 )
 
 // bucketStore is a Store over a gocloud bucket: GCS and Azure.
@@ -17,6 +20,27 @@ type bucketStore struct {
 	bucket *blob.Bucket
 	name   string // "gs://bucket"
 	prefix string
+}
+
+// OpenBucket opens the bucket of a profile whose location is GCS, or the container of one that is Azure, and names it for people. The
+// profile's prefix does not count. It makes no request.
+func OpenBucket(ctx context.Context, profile *params.Profile) (*blob.Bucket, string, error) {
+	if profile.Location.Type == blueprint.LocationAzure {
+		return azureBucket(ctx, profile)
+	}
+
+	bucket, err := gcsBucket(ctx, profile)
+
+	return bucket, "gs://" + profile.Location.Bucket, err
+}
+
+func openBucketStore(ctx context.Context, profile *params.Profile) (Store, error) {
+	bucket, name, err := OpenBucket(ctx, profile)
+	if err != nil {
+		return nil, err
+	}
+
+	return &bucketStore{bucket: bucket, name: name, prefix: Clean(profile.Location.Prefix)}, nil
 }
 
 // bufferSize of one upload in flight: large enough that a chunk is worth its request.
@@ -35,7 +59,7 @@ func (b *bucketStore) Put(ctx context.Context, key string, r io.Reader) (int64, 
 func (b *bucketStore) PutNew(ctx context.Context, key string, content []byte) error {
 	_, err := b.put(ctx, key, bytes.NewReader(content), true)
 	if gcerrors.Code(err) == gcerrors.FailedPrecondition || gcerrors.Code(err) == gcerrors.AlreadyExists ||
-		httpStatus(err) == http.StatusPreconditionFailed || httpStatus(err) == http.StatusConflict {
+		HTTPStatus(err) == http.StatusPreconditionFailed || HTTPStatus(err) == http.StatusConflict {
 		err = fmt.Errorf("%w (%w)", ErrExists, err)
 	}
 
@@ -68,11 +92,16 @@ func (b *bucketStore) put(ctx context.Context, key string, r io.Reader, ifAbsent
 
 // missing tells a missing bucket from a missing object where only a write can fail with "not found".
 func (b *bucketStore) missing(err error) error {
-	if gcerrors.Code(err) == gcerrors.NotFound || httpStatus(err) == http.StatusNotFound {
-		return &Error{Reason: NoBucket, Hint: hintBucket, Err: shorten(err)}
+	if gcerrors.Code(err) == gcerrors.NotFound || HTTPStatus(err) == http.StatusNotFound {
+		return MissingBucket(err)
 	}
 
 	return err
+}
+
+// MissingBucket is an error about a bucket that is not there.
+func MissingBucket(err error) error {
+	return &Error{Reason: NoBucket, Hint: hintBucket, Err: shorten(err)}
 }
 
 func (b *bucketStore) Get(ctx context.Context, key string) (io.ReadCloser, error) {

@@ -3,13 +3,18 @@ package location
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/http"
+	"net/url"
 	"os"
+	"strings"
 
 	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/params"
+	"gocloud.dev/blob"
 	"gocloud.dev/blob/gcsblob"
 	"gocloud.dev/gcp"
+	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/google"
 	"google.golang.org/api/option"
 )
@@ -20,46 +25,76 @@ const gcsScope = "https://www.googleapis.com/auth/devstorage.read_write"
 // emulatorVariable makes Google's own client, and so ours, talk to an emulator without credentials.
 const emulatorVariable = "STORAGE_EMULATOR_HOST"
 
-func openGCS(ctx context.Context, profile *params.Profile) (Store, error) {
+// gcsBucket opens the bucket of a gcs profile. An endpoint is that of the JSON API; one without TLS gets no credentials.
+func gcsBucket(ctx context.Context, profile *params.Profile) (*blob.Bucket, error) {
 	l := profile.Location
 	if l.Bucket == "" {
 		return nil, badProfile("location.bucket", "is empty")
 	}
 
-	var (
-		client  *gcp.HTTPClient
-		options []option.ClientOption
-	)
-
-	if os.Getenv(emulatorVariable) != "" {
-		client = gcp.NewAnonymousHTTPClient(http.DefaultTransport)
-		options = append(options, option.WithoutAuthentication())
-	} else {
-		account, err := GoogleServiceAccount(profile.Credential)
-		if err != nil {
-			return nil, err
-		}
-
-		credentials, err := googleCredentials(ctx, account)
-		if err != nil {
-			return nil, &Error{Reason: BadProfile, Hint: "give a service-account JSON, or run the pod with a workload identity", Err: err}
-		}
-
-		if client, err = gcp.NewHTTPClient(gcp.DefaultTransport(), gcp.CredentialsTokenSource(credentials)); err != nil {
-			return nil, err
-		}
-	}
-
-	if l.Endpoint != "" {
-		options = append(options, option.WithEndpoint(l.Endpoint))
-	}
-
-	bucket, err := gcsblob.OpenBucket(ctx, client, l.Bucket, &gcsblob.Options{ClientOptions: options})
+	base, err := HTTPClient(profile)
 	if err != nil {
 		return nil, err
 	}
 
-	return &bucketStore{bucket: bucket, name: "gs://" + l.Bucket, prefix: Clean(l.Prefix)}, nil
+	endpoint, err := gcsEndpoint(l.Endpoint)
+	if err != nil {
+		return nil, err
+	}
+
+	var (
+		client  = gcp.NewAnonymousHTTPClient(base.Transport)
+		options []option.ClientOption
+	)
+
+	if os.Getenv(emulatorVariable) != "" || strings.HasPrefix(endpoint, "http://") {
+		options = append(options, option.WithoutAuthentication())
+	} else if client, err = gcsClient(ctx, profile, base); err != nil {
+		return nil, err
+	}
+
+	if endpoint != "" {
+		options = append(options, option.WithEndpoint(endpoint))
+	}
+
+	return gcsblob.OpenBucket(ctx, client, l.Bucket, &gcsblob.Options{ClientOptions: options})
+}
+
+func gcsClient(ctx context.Context, profile *params.Profile, base *http.Client) (*gcp.HTTPClient, error) {
+	account, err := GoogleServiceAccount(profile.Credential)
+	if err != nil {
+		return nil, err
+	}
+
+	// The token, too, is asked for with the profile's certificates.
+	credentials, err := googleCredentials(context.WithValue(ctx, oauth2.HTTPClient, base), account)
+	if err != nil {
+		return nil, &Error{Reason: BadProfile, Hint: "give a service-account JSON, or run the pod with a workload identity", Err: err}
+	}
+
+	return gcp.NewHTTPClient(base.Transport, gcp.CredentialsTokenSource(credentials))
+}
+
+// gcsEndpoint is the JSON API at an endpoint: https://host stands for https://host/storage/v1/.
+func gcsEndpoint(endpoint string) (string, error) {
+	if endpoint == "" {
+		return "", nil
+	}
+
+	if !strings.Contains(endpoint, "://") {
+		endpoint = "https://" + endpoint
+	}
+
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return "", badProfile("location.endpoint", fmt.Sprintf("%q is not a URL like https://host", endpoint))
+	}
+
+	if u.Path == "" || u.Path == "/" {
+		u.Path = "/storage/v1/"
+	}
+
+	return u.String(), nil
 }
 
 func googleCredentials(ctx context.Context, account []byte) (*google.Credentials, error) {

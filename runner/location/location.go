@@ -98,10 +98,8 @@ func open(ctx context.Context, profile *params.Profile, s settings) (Store, erro
 		}
 
 		return &s3Store{s3: client, bucket: profile.Location.Bucket, prefix: Clean(profile.Location.Prefix)}, nil
-	case blueprint.LocationGCS:
-		return openGCS(ctx, profile)
-	case blueprint.LocationAzure:
-		return openAzure(ctx, profile)
+	case blueprint.LocationGCS, blueprint.LocationAzure:
+		return openBucketStore(ctx, profile)
 	case blueprint.LocationFilestore:
 		return openFile(s.mountPath, Clean(profile.Location.Prefix))
 	case blueprint.LocationKopia:

@@ -130,7 +130,7 @@ func shorten(err error) error {
 		text = identity.Error()
 	case errors.As(err, &api):
 		text = strings.TrimSpace(api.ErrorCode() + " " + api.ErrorMessage())
-		if status := httpStatus(err); status != 0 {
+		if status := HTTPStatus(err); status != 0 {
 			text += fmt.Sprintf(" (HTTP %d)", status)
 		}
 	}
@@ -150,7 +150,8 @@ type short struct {
 func (s *short) Error() string { return s.text }
 func (s *short) Unwrap() error { return s.err }
 
-func httpStatus(err error) int {
+// HTTPStatus is the status of the answer that an error is about; 0 if there was none.
+func HTTPStatus(err error) int {
 	var aws *smithyhttp.ResponseError
 	if errors.As(err, &aws) {
 		return aws.HTTPStatusCode()
@@ -310,7 +311,7 @@ func classifyFile(err error) (Reason, string) {
 }
 
 func classifyStatus(err error) (Reason, string) {
-	switch status := httpStatus(err); {
+	switch status := HTTPStatus(err); {
 	case status == http.StatusUnauthorized:
 		return WrongKey, hintWrongKey
 	case status == http.StatusForbidden:

@@ -41,7 +41,7 @@ func (s *s3Store) Close() error { return nil }
 
 func (s *s3Store) PutNew(ctx context.Context, key string, content []byte) error {
 	err := s.put(ctx, key, content, aws.String("*"))
-	if httpStatus(err) == http.StatusNotImplemented {
+	if HTTPStatus(err) == http.StatusNotImplemented {
 		// A store without conditional writes: look first. The gap is a few milliseconds wide.
 		if _, statErr := s.Stat(ctx, key); statErr == nil {
 			err = ErrExists
@@ -50,7 +50,7 @@ func (s *s3Store) PutNew(ctx context.Context, key string, content []byte) error 
 		}
 	}
 
-	if s := httpStatus(err); s == http.StatusPreconditionFailed || s == http.StatusConflict {
+	if s := HTTPStatus(err); s == http.StatusPreconditionFailed || s == http.StatusConflict {
 		err = fmt.Errorf("%w (%w)", ErrExists, err)
 	}
 
@@ -92,7 +92,7 @@ func (s *s3Store) Get(ctx context.Context, key string) (io.ReadCloser, error) {
 
 func (s *s3Store) Stat(ctx context.Context, key string) (Object, error) {
 	output, err := s.s3.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &s.bucket, Key: s.key(key)})
-	switch httpStatus(err) {
+	switch HTTPStatus(err) {
 	case http.StatusNotFound:
 		err = fmt.Errorf("%w (%w)", ErrNotFound, err)
 	case http.StatusBadRequest, http.StatusForbidden:

@@ -43,7 +43,7 @@ one of a namespace becomes its default.`,
   # A volume in the cluster
   kubectl kanister profile create file --claim backups --size 5Gi`,
 	}
-	create.AddCommand(newCmdCreateS3(getter, streams), newCmdCreateFile(getter, streams))
+	create.AddCommand(newCmdCreateS3(getter, streams), newCmdCreateGCS(getter, streams), newCmdCreateAzure(getter, streams), newCmdCreateFile(getter, streams))
 
 	get := NewCmdGet(getter, streams)
 	get.Use = "get [NAME...] [-A] [-o FORMAT]"

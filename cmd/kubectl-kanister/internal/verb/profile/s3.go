@@ -2,19 +2,13 @@ package profile
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/url"
-	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
-	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/exit"
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/session"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/params"
@@ -22,20 +16,17 @@ import (
 
 // s3Options are the options of `profile create s3`.
 type s3Options struct {
-	createOptions
+	bucketOptions
 
-	Bucket, Endpoint, Region string
 	AccessKey, AccessKeyFile string
 	SecretKey, SecretKeyFile string
 	SessionToken             string
 	Role, STSEndpoint        string
 	PodIdentity              bool
-	SkipVerify               bool
-	CABundle                 string
 }
 
 func newCmdCreateS3(getter genericclioptions.RESTClientGetter, streams genericiooptions.IOStreams) *cobra.Command {
-	o := &s3Options{createOptions: createOptions{IOStreams: streams, Getter: getter, Environ: os.LookupEnv}}
+	o := &s3Options{bucketOptions: newBucketOptions(getter, streams)}
 	cmd := &cobra.Command{
 		Use:     "s3 [NAME] --bucket BUCKET [--region REGION | --endpoint URL]",
 		Aliases: []string{"s3compliant", "s3-compliant"},
@@ -70,8 +61,7 @@ A password for the repository in which the data is encrypted is generated and sh
 	}
 
 	fs := cmd.Flags()
-	fs.StringVarP(&o.Bucket, "bucket", "b", "", "Bucket (required)")
-	fs.StringVarP(&o.Endpoint, "endpoint", "e", "", "URL of an S3-compatible store; empty for AWS")
+	o.addFlags(fs, "Bucket (required)", "URL of an S3-compatible store; empty for AWS")
 	fs.StringVarP(&o.Region, "region", "r", "", "Region; default: the environment variable AWS_REGION, for other stores than AWS us-east-1")
 	fs.StringVarP(&o.AccessKey, "access-key", "a", "", "Access key id")
 	fs.StringVar(&o.AccessKeyFile, "access-key-file", "", "File with the access key id, - for standard input")
@@ -81,16 +71,6 @@ A password for the repository in which the data is encrypted is generated and sh
 	fs.StringVarP(&o.Role, "role", "R", "", "ARN of a role to assume")
 	fs.StringVar(&o.STSEndpoint, "sts-endpoint", "", "URL of the STS that gives out the role's or the pods' credentials; default: AWS's in the region")
 	fs.BoolVar(&o.PodIdentity, "pod-identity", false, "Use no keys but the identity of the pods")
-	fs.BoolVar(&o.SkipVerify, "skip-ssl-verification", false, "Trust any certificate; better --ca-bundle")
-	fs.StringVar(&o.CABundle, "ca-bundle", "", "File with PEM certificates to trust in addition to the system's")
-	o.createOptions.addFlags(fs)
-	fs.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
-		if strings.EqualFold(name, "skip-SSL-verification") { // kanctl's spelling
-			name = "skip-ssl-verification"
-		}
-
-		return pflag.NormalizedName(name)
-	})
 
 	return cmd
 }
@@ -102,10 +82,7 @@ func (o *s3Options) Complete(args []string) error {
 		return err
 	}
 
-	o.Name = label(o.Bucket)
-	if len(args) > 0 {
-		o.Name = args[0]
-	}
+	o.name(args)
 
 	if o.AccessKey, err = o.oneOf("access-key", o.AccessKey, o.AccessKeyFile); err != nil {
 		return err
@@ -138,15 +115,11 @@ func (o *s3Options) Complete(args []string) error {
 
 // Validate refuses what cannot be meant.
 func (o *s3Options) Validate() error {
-	wrong := func(hint, format string, args ...any) error {
-		return exit.New(exit.Usage, fmt.Errorf(format, args...), hint)
+	if err := o.checkBucket(); err != nil {
+		return err
 	}
 
 	switch {
-	case o.Bucket == "":
-		return wrong("", "flag --bucket: it is missing")
-	case strings.Contains(o.Bucket, "/"), strings.HasPrefix(o.Bucket, "s3:"):
-		return wrong("the path in the bucket goes into --prefix", "flag --bucket: %q is no bucket name", o.Bucket)
 	case o.Region == "":
 		return wrong("for another store than AWS, give its URL with --endpoint", "flag --region: it is missing, and AWS_REGION is not set")
 	case o.PodIdentity && (o.AccessKey != "" || o.SecretKey != ""):
@@ -157,8 +130,6 @@ func (o *s3Options) Validate() error {
 		return wrong("", "flag --access-key: it is missing, a secret key is given")
 	case !o.PodIdentity && o.SecretKey == "":
 		return wrong("give --secret-key-file FILE, or - for standard input", "flag --secret-key: it is missing, an access key is given")
-	case o.SkipVerify && o.CABundle != "":
-		return wrong("", "flags --skip-ssl-verification and --ca-bundle: give one of them")
 	}
 
 	if o.STSEndpoint != "" && o.Role == "" && !o.PodIdentity {
@@ -172,48 +143,11 @@ func (o *s3Options) Validate() error {
 	return o.checkEndpoint("endpoint", o.Endpoint, "for example https://s3.example.com:9000", "keys and object names cross")
 }
 
-// checkEndpoint refuses what is no URL of a service; exposed is what an unencrypted one gives away.
-func (o *s3Options) checkEndpoint(flag, endpoint, example, exposed string) error {
-	if endpoint == "" {
-		return nil
-	}
-
-	u, err := url.Parse(endpoint)
-	if err == nil && (u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
-		err = errors.New("it must begin with https:// or http:// and name a host")
-	}
-
-	if err == nil && (u.User != nil || u.RawQuery != "") {
-		err = errors.New("it must hold neither user nor query")
-	}
-
-	if err != nil {
-		return exit.New(exit.Usage, fmt.Errorf("flag --%s: %w", flag, err), example)
-	}
-
-	if u.Scheme == "http" {
-		fmt.Fprintf(o.ErrOut, "warning: %s is not encrypted: %s the network in the clear\n", endpoint, exposed)
-	}
-
-	return nil
-}
-
 // Run creates the profile.
 func (o *s3Options) Run(ctx context.Context) error {
-	profile := &params.Profile{
-		Location: blueprint.Location{
-			Type: blueprint.LocationS3, Bucket: o.Bucket, Endpoint: o.Endpoint, Prefix: strings.Trim(o.Prefix, "/"), Region: o.Region,
-		},
-		SkipSSLVerify: o.SkipVerify,
-	}
-
-	if o.CABundle != "" {
-		bundle, err := os.ReadFile(o.CABundle) // the user's own file, named on his command line
-		if err != nil {
-			return exit.New(exit.Usage, fmt.Errorf("flag --ca-bundle: %w", err), "")
-		}
-
-		profile.CABundle = string(bundle)
+	profile, err := o.profile(blueprint.LocationS3)
+	if err != nil {
+		return err
 	}
 
 	profile.Credential = o.credential()
