@@ -66,6 +66,12 @@ test-compat: cluster-up ## The part of test about upstream's blueprints: load, v
 	go test -race ./runner/blueprint/... ./runner/kando/... ./runner/params/... ./runner/template/... ./cmd/kubectl-kanister/internal/plan/...
 	hack/e2e.sh -run TestCompat
 
+.PHONY: test-functions
+test-functions: cluster-up ## The part of test about the functions: each one's conformance, and docs/function-tests.md on the cluster
+	go test -race ./functions/... ./runner/kube/... ./runner/location/... ./runner/kopia/...
+	cd hack && go test -race ./aws/...
+	hack/e2e.sh -run 'TestFunction|TestKubeOps|TestMultiContainerRun|TestWait|TestEBS|TestRDS|TestCredentials|TestCustom|TestVolumes|TestRun|TestCompatOldBackups'
+
 .PHONY: e2e
 e2e: cluster-up ## The built binaries against the real cluster
 	hack/e2e.sh

@@ -70,6 +70,21 @@ func (r *Run) PodOptions(namespace string, override map[string]any, labels, anno
 	return o, nil
 }
 
+// StartPod starts a worker pod, or adopts it. One whose creation was still under way when ctx ended is taken back, unless a successor will
+// adopt it: nobody else knows of it.
+func (r *Run) StartPod(ctx context.Context, o kube.PodOptions) (*kube.Pod, error) {
+	pod, err := r.Kube.Start(ctx, o)
+	if err == nil || ctx.Err() == nil || Leaving(ctx) {
+		return pod, err
+	}
+
+	if left := r.Kube.TakeBack(ctx, o); left != nil {
+		r.Journal.Warn(left.Error())
+	}
+
+	return nil, err
+}
+
 // Follow makes what pod waits for show as the phase's progress, and notes the pod in the journal.
 func (r *Run) Follow(pod *kube.Pod) {
 	r.Journal.Pod(pod.Ref())

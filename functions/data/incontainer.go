@@ -130,35 +130,50 @@ func (s *source) inEphemeral(ctx context.Context, on corev1.VolumeMount) (mover.
 func (s *source) started(ctx context.Context, name string) error {
 	last := ""
 
-	return s.run.Kube.WaitFor(ctx, kube.PodResource, s.pod.Namespace, s.pod.Name, ephemeralLimit, fmt.Sprintf("ephemeral container %q of pod %q to start", name, s.pod.Name),
+	err := s.run.Kube.WaitFor(ctx, kube.PodResource, s.pod.Namespace, s.pod.Name, ephemeralLimit, fmt.Sprintf("ephemeral container %q of pod %q to start", name, s.pod.Name),
 		func(u *unstructured.Unstructured) (bool, error) {
 			if u == nil {
 				return false, fmt.Errorf("%w: pod %q is gone", errEphemeral, s.pod.Name)
 			}
 
-			statuses, _, _ := unstructured.NestedSlice(u.Object, "status", "ephemeralContainerStatuses")
-			for _, item := range statuses {
-				status, _ := item.(map[string]any)
-				if status["name"] != name {
-					continue
-				}
+			running, waiting, err := ephemeral(u, name)
+			last = waiting
 
-				if _, running, _ := unstructured.NestedMap(status, "state", "running"); running {
-					return true, nil
-				}
-
-				if why, ended, _ := unstructured.NestedMap(status, "state", "terminated"); ended {
-					return false, fmt.Errorf("%w: it has ended: %v", errEphemeral, why["reason"])
-				}
-
-				last, _, _ = unstructured.NestedString(status, "state", "waiting", "reason")
-				if last == "ErrImagePull" || last == "ErrImageNeverPull" || strings.HasPrefix(last, "CreateContainer") {
-					return false, fmt.Errorf("%w: %s", errEphemeral, last)
-				}
-			}
-
-			return false, nil
+			return running, err
 		}, func() string { return last })
+	if kube.IsReason(err, kube.ReasonTimeout) {
+		err = fmt.Errorf("%w: %w", errEphemeral, err)
+	}
+
+	return err
+}
+
+// ephemeral tells whether the pod's ephemeral container runs, or what it waits for. An error: it never will.
+func ephemeral(pod *unstructured.Unstructured, name string) (running bool, waiting string, err error) {
+	statuses, _, _ := unstructured.NestedSlice(pod.Object, "status", "ephemeralContainerStatuses")
+	for _, item := range statuses {
+		status, _ := item.(map[string]any)
+		if status["name"] != name {
+			continue
+		}
+
+		if _, running, _ := unstructured.NestedMap(status, "state", "running"); running {
+			return true, "", nil
+		}
+
+		if why, ended, _ := unstructured.NestedMap(status, "state", "terminated"); ended {
+			return false, "", fmt.Errorf("%w: it has ended: %v", errEphemeral, why["reason"])
+		}
+
+		waiting, _, _ = unstructured.NestedString(status, "state", "waiting", "reason")
+		switch {
+		case waiting == "ErrImagePull", waiting == "ImagePullBackOff", waiting == "ErrImageNeverPull", waiting == "InvalidImageName",
+			strings.HasPrefix(waiting, "CreateContainer"):
+			return false, waiting, fmt.Errorf("%w: %s", errEphemeral, waiting)
+		}
+	}
+
+	return false, waiting, nil
 }
 
 // throughTar reads the path by tar in the container and writes the repository in the runner.

@@ -114,7 +114,7 @@ func (w *worker) follow(ctx context.Context, pod *kube.Pod) (e mover.Event, begu
 
 // start falls back to a user without rights where PodSecurity lets nobody be root.
 func (w *worker) start(ctx context.Context, o kube.PodOptions) (*kube.Pod, error) {
-	pod, err := w.run.Kube.Start(ctx, o)
+	pod, err := w.run.StartPod(ctx, o)
 	if !w.identity.root() || !kube.IsReason(err, kube.ReasonPodSecurity) {
 		return pod, err
 	}
@@ -122,7 +122,7 @@ func (w *worker) start(ctx context.Context, o kube.PodOptions) (*kube.Pod, error
 	w.identity.unprivileged().apply(&o, w.write)
 	w.groups(&o)
 
-	if pod, err = w.run.Kube.Start(ctx, o); err == nil {
+	if pod, err = w.run.StartPod(ctx, o); err == nil {
 		w.run.Journal.Event(fmt.Sprintf("%s: PodSecurity of namespace %s lets no pod be root, and the workload's own user is not known from its securityContext: the data mover runs as user %d and moves what that may",
 			w.subject, w.namespace, moverUser))
 	}

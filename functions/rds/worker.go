@@ -41,7 +41,7 @@ func (s *session) work(ctx context.Context, a arguments, request dump.Request) (
 	})
 	defer cancel()
 
-	pod, err := s.run.Kube.Start(ctx, options)
+	pod, err := s.run.StartPod(ctx, options)
 	if err != nil {
 		return dump.Result{}, err
 	}
@@ -120,7 +120,10 @@ func (s *session) pod(a arguments, request dump.Request) (kube.PodOptions, error
 
 	o.Volumes = []corev1.Volume{{Name: "tmp", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
 	o.Mounts = []corev1.VolumeMount{{Name: "tmp", MountPath: "/tmp"}}
-	o.Program = &kube.Program{Image: s.run.Input.RunnerImage, Path: program, For: func(c corev1.Container) bool { return c.Name == kube.ContainerName }}
+	o.Program = &kube.Program{
+		Image: s.run.Input.RunnerImage, PullPolicy: corev1.PullPolicy(s.run.Input.ImagePullPolicy), Path: program,
+		For: func(c corev1.Container) bool { return c.Name == kube.ContainerName },
+	}
 
 	return o, nil
 }

@@ -32,9 +32,12 @@ func withKando(run *functions.Run, o *kube.PodOptions) error {
 		return toolimage.Mentions(words...)
 	}
 
-	o.Program = &kube.Program{Image: run.Input.RunnerImage, Path: toolimage.Kando, For: func(c corev1.Container) bool {
-		return c.Image != run.Input.RunnerImage && !toolimage.Has(c.Image) && calls(c)
-	}}
+	o.Program = &kube.Program{
+		Image: run.Input.RunnerImage, PullPolicy: corev1.PullPolicy(run.Input.ImagePullPolicy), Path: toolimage.Kando,
+		For: func(c corev1.Container) bool {
+			return c.Image != run.Input.RunnerImage && !toolimage.Has(c.Image) && calls(c)
+		},
+	}
 
 	if run.Params == nil || run.Params.Profile == nil || run.Params.Profile.Location.Type != blueprint.LocationFilestore {
 		return nil

@@ -76,7 +76,7 @@ func run(ctx context.Context, run *functions.Run, o kube.PodOptions) (map[string
 // start starts the pod on the first attempt and only adopts it on a later one, so that no command runs twice.
 func start(ctx context.Context, run *functions.Run, o kube.PodOptions) (*kube.Pod, error) {
 	if run.Attempt <= 1 {
-		return run.Kube.Start(ctx, o)
+		return run.StartPod(ctx, o)
 	}
 
 	pod, err := run.Kube.Adopt(ctx, o.Namespace, o.Name, o.Labels)

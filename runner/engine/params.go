@@ -11,6 +11,7 @@ import (
 	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/params"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/template"
 )
 
 // readParams reads the template parameters, or takes those parts of them from the record that must not change in a run's life.
@@ -33,6 +34,7 @@ func (r *run) readParams() error {
 		// The deferPhase may still have something to clean up; it gets what the input alone tells.
 		r.params = r.inputParams(started)
 		restore(r.params, origin)
+		r.rememberOutputs()
 
 		res.err = fmt.Errorf("reading the parameters of the run: %w", res.err)
 
@@ -64,6 +66,22 @@ func (r *run) readParams() error {
 	r.journal.change(func(rec *record.Record) { rec.Origin = snapshot })
 
 	return nil
+}
+
+// rememberOutputs brings back for the deferPhase what the record alone tells: outputs of finished phases. Objects that cannot be named
+// without the target are an error to a template that asks for them.
+func (r *run) rememberOutputs() {
+	for name, output := range r.outputs {
+		r.params.Phases[name] = &params.Phase{Output: output}
+	}
+
+	if r.action.DeferPhase == nil {
+		return
+	}
+
+	if rendered, err := template.RenderObjects(r.action.DeferPhase.Objects, r.params); err == nil {
+		r.deferred = rendered
+	}
 }
 
 // begun tells whether any phase was ever started.

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"path"
 	"slices"
 	"strings"
@@ -12,8 +13,9 @@ import (
 // Program is the runner's own program as containers of other images find it: an init container of the runner image copies it to an
 // empty volume, of which the file is mounted. Nothing is asked of the image: its root may be read-only, its user anybody.
 type Program struct {
-	// Image is the runner image.
-	Image string
+	// Image is the runner image; PullPolicy when it is pulled, IfNotPresent if empty.
+	Image      string
+	PullPolicy corev1.PullPolicy
 	// Path of the program in the containers, such as /usr/local/bin/kando.
 	Path string
 	// For tells which containers get it.
@@ -81,7 +83,7 @@ func (p *Program) installer(like *corev1.Container, file string) corev1.Containe
 	}
 
 	return corev1.Container{
-		Name: programName, Image: p.Image, ImagePullPolicy: corev1.PullIfNotPresent, Args: []string{"install", path.Join(programDir, file)},
+		Name: programName, Image: p.Image, ImagePullPolicy: cmp.Or(p.PullPolicy, corev1.PullIfNotPresent), Args: []string{"install", path.Join(programDir, file)},
 		Resources: *like.Resources.DeepCopy(), SecurityContext: security.DeepCopy(),
 		VolumeMounts:             []corev1.VolumeMount{{Name: programName, MountPath: programDir}},
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,

@@ -12,7 +12,7 @@ import (
 func TestProgram(t *testing.T) {
 	t.Parallel()
 
-	program := &Program{Image: "runner", Path: "/usr/local/bin/kando", For: func(c corev1.Container) bool { return strings.Contains(strings.Join(c.Command, " "), "kando") }}
+	program := &Program{Image: "runner", PullPolicy: corev1.PullAlways, Path: "/usr/local/bin/kando", For: func(c corev1.Container) bool { return strings.Contains(strings.Join(c.Command, " "), "kando") }}
 	build := func(t *testing.T, override map[string]any, command ...string) corev1.PodSpec {
 		t.Helper()
 
@@ -38,7 +38,7 @@ func TestProgram(t *testing.T) {
 		}
 
 		installer, main := spec.InitContainers[0], spec.Containers[0]
-		if installer.Image != "runner" || strings.Join(installer.Args, " ") != "install /kanister-program/kando" {
+		if installer.Image != "runner" || installer.ImagePullPolicy != corev1.PullAlways || strings.Join(installer.Args, " ") != "install /kanister-program/kando" {
 			t.Errorf("%+v", installer)
 		}
 

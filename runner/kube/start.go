@@ -94,6 +94,19 @@ func (c *Client) Start(ctx context.Context, o PodOptions) (*Pod, error) {
 	return c.handle(created, adopted, secret != nil), nil
 }
 
+// TakeBack deletes the pod of these options if it is there, and its Secret. It works after ctx has ended.
+func (c *Client) TakeBack(ctx context.Context, o PodOptions) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupLimit)
+	defer cancel()
+
+	pod, err := c.Adopt(ctx, o.Namespace, o.Name, o.Labels)
+	if err != nil || pod == nil {
+		return err
+	}
+
+	return pod.Delete(ctx)
+}
+
 // Adopt finds the pod that an earlier runner of this run started under this name; nil if there is none. labels must agree
 // in run and phase.
 func (c *Client) Adopt(ctx context.Context, namespace, name string, labels map[string]string) (*Pod, error) {

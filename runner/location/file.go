@@ -147,13 +147,21 @@ func (f *fileStore) mkdirAll(dir string) error {
 }
 
 func (f *fileStore) write(ctx context.Context, dir string, r io.Reader) (temp string, n int64, err error) {
-	if err := f.mkdirAll(dir); err != nil {
-		return "", 0, err
-	}
+	var file *os.File
 
 	temp = path.Join(dir, tempPrefix+rand.Text())
 
-	file, err := f.open(temp)
+	// Between the two a Delete may have removed the directory, because it was empty.
+	for range 100 {
+		if err = f.mkdirAll(dir); err == nil {
+			file, err = f.open(temp)
+		}
+
+		if !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+
 	if err != nil {
 		return "", 0, err
 	}

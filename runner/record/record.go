@@ -3,6 +3,7 @@
 package record
 
 import (
+	"slices"
 	"time"
 
 	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
@@ -192,4 +193,11 @@ type Event struct {
 	Time    time.Time `json:"time"`
 	Type    string    `json:"type"` // Normal, Warning
 	Message string    `json:"message"`
+}
+
+// OtherUndoErrors are those of UndoErrors that no entry of Undo tells already.
+func (r *Record) OtherUndoErrors() []string {
+	return slices.DeleteFunc(slices.Clone(r.UndoErrors), func(text string) bool {
+		return slices.ContainsFunc(r.Undo, func(u Undo) bool { return u.Failed != "" && text == u.Text+": "+u.Failed })
+	})
 }

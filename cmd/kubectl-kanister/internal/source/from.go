@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -100,7 +101,7 @@ func (r *Resolver) fromRun(ctx context.Context, run, namespace string) (*From, e
 		return nil, err
 	}
 
-	if deletion, err := r.deletedBy(ctx, namespace, run); err != nil {
+	if deletion, err := r.deletedBy(ctx, namespace, run, from.Created.Time); err != nil {
 		return nil, err
 	} else if deletion != "" {
 		return nil, exit.New(exit.Usage, fmt.Errorf("using run %q: what it stored was deleted by run %q", run, deletion), "kubectl kanister get backups -n "+namespace)
@@ -167,8 +168,8 @@ func labelled(held *corev1.ConfigMap, target blueprint.ObjectReference) bool {
 	return held.Labels[record.LabelTargetKind] == record.LabelValue(target.Kind) && held.Labels[record.LabelTargetName] == record.LabelValue(target.Name)
 }
 
-// deletedBy names a complete delete run that used run, or "".
-func (r *Resolver) deletedBy(ctx context.Context, namespace, run string) (string, error) {
+// deletedBy names a complete delete run that used run, or "". One from before created had another run of that name.
+func (r *Resolver) deletedBy(ctx context.Context, namespace, run string, created time.Time) (string, error) {
 	list, err := r.Kubernetes.CoreV1().ConfigMaps(namespace).List(ctx, metav1.ListOptions{LabelSelector: strings.Join([]string{
 		record.LabelRecord + "=true", record.LabelAction + "=delete", record.LabelState + "=" + string(record.Complete),
 	}, ",")})
@@ -181,7 +182,7 @@ func (r *Resolver) deletedBy(ctx context.Context, namespace, run string) (string
 	}
 
 	for i := range list.Items {
-		if deletion, err := record.Decode(&list.Items[i]); err == nil && deletion.From == run {
+		if deletion, err := record.Decode(&list.Items[i]); err == nil && deletion.From == run && deletion.Created.After(created) {
 			return deletion.Run, nil
 		}
 	}

@@ -252,7 +252,7 @@ func (s sayer) beside(r *record.Record) []string {
 		}
 	}
 
-	for _, text := range r.UndoErrors {
+	for _, text := range r.OtherUndoErrors() {
 		lines = append(lines, s.Bad("not brought back: ")+Clean(text))
 	}
 

@@ -1,9 +1,11 @@
 package runs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/complete"
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/exit"
+	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/follow"
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/pack"
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/session"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
@@ -121,6 +124,9 @@ func (o *ForgetOptions) Run(ctx context.Context) error {
 
 	deleted := deletedBackups(deletions)
 
+	// Deletions last: they are kept as long as the record of what they have deleted.
+	slices.SortStableFunc(runs, func(a, b Run) int { return cmp.Compare(order(a), order(b)) })
+
 	var errs []error
 
 	forgotten := 0
@@ -194,7 +200,7 @@ func (o *ForgetOptions) find(ctx context.Context) ([]Run, error) {
 }
 
 // keep says why a run is not to be forgotten, if it is not.
-func (o *ForgetOptions) keep(ctx context.Context, run Run, deleted map[string]bool) (why, err error) {
+func (o *ForgetOptions) keep(ctx context.Context, run Run, deleted deletions) (why, err error) {
 	ref := refOf(run)
 
 	if !run.State.Finished() { // also one whose record cannot be read: its Job can
@@ -220,7 +226,40 @@ func (o *ForgetOptions) keep(ctx context.Context, run Run, deleted map[string]bo
 		}
 	}
 
+	if run.Action == "delete" && run.State == record.Complete && !o.Force {
+		return o.keepDeletion(ctx, run)
+	}
+
 	return nil, nil
+}
+
+// keepDeletion keeps a deletion as long as there is a record of what it has deleted, which would count as a backup again.
+func (o *ForgetOptions) keepDeletion(ctx context.Context, run Run) (why, err error) {
+	if run.From == "" {
+		return nil, nil
+	}
+
+	backup, err := get(ctx, o.Session, follow.Ref{Namespace: run.Namespace, Name: run.From})
+
+	switch {
+	case exit.Of(err) == exit.Usage: // it is gone
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case !deletedBackups([]Run{run}).of(backup):
+		return nil, nil
+	}
+
+	return exit.New(exit.Usage, fmt.Errorf("forgetting run %q: it says that what run %q stored is deleted, and that has its record still", run.Run, run.From),
+		o.Session.Commands.For("forget", refOf(backup))), nil
+}
+
+func order(run Run) int {
+	if run.Action == "delete" {
+		return 1
+	}
+
+	return 0
 }
 
 func notUndone(run Run) []string {

@@ -194,7 +194,7 @@ func (o *GetOptions) Run(ctx context.Context) error {
 }
 
 // find reads the runs, and for backups which of them were deleted since.
-func (o *GetOptions) find(ctx context.Context) (runs []Run, deleted map[string]bool, err error) {
+func (o *GetOptions) find(ctx context.Context) (runs []Run, deleted deletions, err error) {
 	namespace := o.Session.Namespace
 	if o.All {
 		namespace = metav1.NamespaceAll
@@ -247,18 +247,24 @@ func join(selector, more string) string {
 	return selector + "," + more
 }
 
-// deletedBackups are those (namespace/name) whose data a complete run of the action delete has removed.
-func deletedBackups(deletions []Run) map[string]bool {
-	deleted := map[string]bool{}
+// deletions say when a complete run of the action delete has last begun to remove the data of a run (namespace/name).
+type deletions map[string]time.Time
 
-	for _, run := range deletions {
-		if run.State == record.Complete && run.From != "" {
-			deleted[run.Namespace+"/"+run.From] = true
+func deletedBackups(runs []Run) deletions {
+	deleted := deletions{}
+
+	for _, run := range runs {
+		of := run.Namespace + "/" + run.From
+		if run.State == record.Complete && run.From != "" && run.Created.After(deleted[of]) {
+			deleted[of] = run.Created
 		}
 	}
 
 	return deleted
 }
+
+// of tells whether run's data was removed: by a deletion that is younger than it. An older one had another run of that name.
+func (d deletions) of(run Run) bool { return d[run.Namespace+"/"+run.Run].After(run.Created) }
 
 func (o *GetOptions) sort(runs []Run) {
 	now := o.Clock.Now()
@@ -332,7 +338,7 @@ func runTable(runs []Run, namespaces bool, now time.Time) *metav1.Table {
 	return table
 }
 
-func backupTable(runs []Run, deleted map[string]bool, namespaces bool, now time.Time) *metav1.Table {
+func backupTable(runs []Run, deleted deletions, namespaces bool, now time.Time) *metav1.Table {
 	columns := []string{"NAME", "TARGET", "SIZE", "PROFILE", "RESTORABLE", "AGE", "|", "NEW", "FILES", "DURATION", "BLUEPRINT", "WARNINGS"}
 	table := &metav1.Table{}
 

@@ -7,9 +7,9 @@ import (
 )
 
 // restorable tells whether a backup can be restored: "yes", "no", "deleted", or "unknown" when its record has no blueprint.
-func (r Run) restorable(deleted map[string]bool) string {
+func (r Run) restorable(deleted deletions) string {
 	switch {
-	case deleted[r.Namespace+"/"+r.Run]:
+	case deleted.of(r):
 		return "deleted"
 	case r.Broken != nil:
 		return "unknown"

@@ -212,7 +212,7 @@ func (w *writer) undo(r *record.Record) {
 		w.line(1, "%s: %s", ui.Clean(undo.Text), state)
 	}
 
-	for _, text := range r.UndoErrors {
+	for _, text := range r.OtherUndoErrors() {
 		w.line(1, "FAILED: %s", ui.Clean(text))
 	}
 }
