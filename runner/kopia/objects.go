@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 
 	"github.com/kopia/kopia/repo/blob"
 	"github.com/kopia/kopia/repo/blob/retrying"
@@ -21,6 +22,8 @@ type objectStorage struct {
 	bucket *gocloud.Bucket
 	name   string // "gs://bucket"
 	prefix string
+
+	closing sync.Once
 }
 
 func openObjects(ctx context.Context, options Options, prefix string) (blob.Storage, error) {
@@ -178,7 +181,14 @@ func (s *objectStorage) translate(ctx context.Context, err error) error {
 	return blob.ErrBlobNotFound
 }
 
-func (s *objectStorage) Close(context.Context) error { return s.bucket.Close() }
+// Close may be called twice, as that of kopia's own storages: a server and the repository that it serves both do.
+func (s *objectStorage) Close(context.Context) error {
+	var err error
+
+	s.closing.Do(func() { err = s.bucket.Close() })
+
+	return err
+}
 
 func (s *objectStorage) FlushCaches(context.Context) error { return nil }
 
