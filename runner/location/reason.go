@@ -123,6 +123,7 @@ func shorten(err error) error {
 
 	var (
 		api      smithy.APIError
+		azure    *azcore.ResponseError
 		identity *IdentityError
 	)
 
@@ -134,6 +135,8 @@ func shorten(err error) error {
 		if status := HTTPStatus(err); status != 0 {
 			text += fmt.Sprintf(" (HTTP %d)", status)
 		}
+	case errors.As(err, &azure): // its own text is the whole answer
+		text = strings.TrimSpace(fmt.Sprintf("%s (HTTP %d)", azure.ErrorCode, azure.StatusCode))
 	}
 
 	if first, _, more := strings.Cut(text, "\n"); more {
