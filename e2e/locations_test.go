@@ -47,7 +47,7 @@ func (w *World) conformance() {
 	w.Helper()
 
 	program := filepath.Join(w.TempDir(), "location.test")
-	compile := exec.CommandContext(w.Context(), "go", "test", "-c", "-tags", "e2e", "-o", program, "../runner/location")
+	compile := exec.CommandContext(w.Context(), "go", "test", "-c", "-tags", "e2e", "-ldflags", "-s -w", "-o", program, "../runner/location")
 	compile.Env = append(os.Environ(), "CGO_ENABLED=0")
 
 	if out, err := compile.CombinedOutput(); err != nil {
@@ -64,8 +64,8 @@ func (w *World) conformance() {
 		w.Fatal(err)
 	}
 
-	script := fmt.Sprintf(`cat > /dev/shm/location.test; chmod +x /dev/shm/location.test; export AZURE_ENDPOINT=%s AZURE_STORAGE_ACCOUNT=%s AZURE_STORAGE_KEY=%s AZURE_PREFIX=%s/conformance AZURE_CA='%s'
-/dev/shm/location.test -test.run '^TestAzure' -test.timeout 4m`,
+	script := fmt.Sprintf(`cat > /data/location.test; chmod +x /data/location.test; export AZURE_ENDPOINT=%s AZURE_STORAGE_ACCOUNT=%s AZURE_STORAGE_KEY=%s AZURE_PREFIX=%s/conformance AZURE_CA='%s'
+/data/location.test -test.run '^TestAzure' -test.timeout 4m`,
 		env(w.T, "AZURE_ENDPOINT"), env(w.T, "AZURE_STORAGE_ACCOUNT"), env(w.T, "AZURE_STORAGE_KEY"), w.Namespace, ca)
 
 	r := w.run(w.Context(), content, "kubectl", "-n", w.Namespace, "exec", "-i", "app-0", "--", "bash", "-euc", script)
@@ -101,7 +101,9 @@ func (w *World) builtIn(keys func() []string) {
 
 	before := w.Fingerprint()
 	backup := w.Finished(w.Want(0, "backup", "sts/app", "-o", "json"))
-	entry := func(key string) bool { return strings.Contains(key, "kanister-catalogue") && strings.Contains(key, backup.Run) }
+	entry := func(key string) bool {
+		return strings.Contains(key, "kanister-catalogue") && strings.Contains(key, backup.Run)
+	}
 
 	if !slices.ContainsFunc(keys(), entry) {
 		w.Errorf("no entry of %s in the catalogue", backup.Run)
