@@ -131,7 +131,7 @@ Raw block volumes cannot be copied: an error, or a warning if the target is a na
 		Summary: "Copy volumes into the location, as kopia snapshots.",
 		Doc: `Each volume is read by a worker pod of the runner image that mounts its clone, or the volume itself, read-only, as the user of the pod that uses the volume; at most three at once. Data goes from the node to the location. Progress is that of all volumes together.
 
-If one volume fails, the others are ended and what was stored already is deleted again. After a crash the phase goes on: worker pods are adopted, and what is stored is not stored twice.`,
+If one volume fails, the others are ended and what was stored already is deleted again. After a crash the phase goes on: worker pods are adopted, and what is stored is not stored twice. A volume that nothing used, and that a pod uses after it was copied, gives a warning.`,
 		Args: with([]Arg{
 			{Name: "volumes", Type: String, Required: true, Doc: "The output `volumes` of SnapshotVolumes."},
 			{Name: "artifactPrefix", Type: String, Default: "kanister/<namespace>/<kind>-<name>", Doc: "Where in the location the repository lies."},
@@ -174,7 +174,7 @@ Workloads are scaled to what they had if they are still at zero, and waited for 
 	{
 		ID: "RestoreVolumes", Family: "volumes", Ours: true,
 		Summary: "Restore volumes from the location.",
-		Doc: `A claim that is gone is made again, with its recorded size, storage class, access modes and labels. Volumes that are still used by pods half a minute later fail the phase before anything is written: stop the workload by QuiesceVolumes first.
+		Doc: `A claim that is gone is made again, with its recorded size, storage class, access modes and labels. Volumes that are still used by pods half a minute later fail the phase before anything is written: stop the workload by QuiesceVolumes first. One that a pod uses after it was restored fails the phase, too: somebody has started the application on half of it.
 
 Each volume is written by a worker pod of the runner image, at most three at once. With ` + "`exact`" + `, the default, files that are not in the backup are deleted, so that the volume is what it was.
 

@@ -87,7 +87,7 @@ func (f CopyVolumes) Exec(ctx context.Context, run *functions.Run, args map[stri
 		info.Volumes[i], news[i] = backup, result.BytesNew
 		sum.done(i)
 
-		return nil
+		return copied(ctx, run, v)
 	})
 	if err != nil {
 		forget(ctx, run, info, a.EncryptionKey)

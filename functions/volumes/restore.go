@@ -193,7 +193,7 @@ func unused(ctx context.Context, run *functions.Run, namespace string, plan []de
 				continue
 			}
 
-			for _, name := range users1(all[d.Claim], run) {
+			for _, name := range strangers(all[d.Claim], run) {
 				inUse = append(inUse, fmt.Sprintf("pod %s uses volume %s", name, d.Claim))
 			}
 		}
@@ -310,6 +310,10 @@ func (r *restoring) one(ctx context.Context, i int) error {
 		},
 	})
 	r.begun[i].Store(result.Begun)
+
+	if err == nil {
+		err = restored(ctx, r.run, r.namespace, d.Claim)
+	}
 
 	if err != nil {
 		return fmt.Errorf("restoring volume %q: %w", d.Claim, err)

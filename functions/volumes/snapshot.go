@@ -134,7 +134,10 @@ func (s *snapshotting) all(ctx context.Context, chosen []params.VolumeClaim, qui
 		} else if st.volume.Method == Live {
 			lives = true
 
-			s.tellLive(st, users1(consumers[st.claim.Name], s.run))
+			pods := strangers(consumers[st.claim.Name], s.run)
+			st.volume.Idle = len(pods) == 0
+
+			s.tellLive(st, pods)
 		}
 
 		volumes[i] = st.volume
@@ -146,19 +149,6 @@ func (s *snapshotting) all(ctx context.Context, chosen []params.VolumeClaim, qui
 	}
 
 	return volumes, nil
-}
-
-// users1 are the names of a claim's pods that are not this run's.
-func users1(pods []corev1.Pod, run *functions.Run) []string {
-	var names []string
-
-	for _, pod := range pods {
-		if pod.Labels[record.LabelRun] != record.LabelValue(run.Name) {
-			names = append(names, pod.Name)
-		}
-	}
-
-	return names
 }
 
 func likeOf(claim string, pods []corev1.Pod, quiesced []Quiesced) *corev1.PodSpec {

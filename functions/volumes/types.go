@@ -39,6 +39,8 @@ type Volume struct {
 	// Snapshot and Clone are the temporary objects of method csi.
 	Snapshot string `json:"snapshot,omitempty"`
 	Clone    string `json:"clone,omitempty"`
+	// Idle: of method live, and no pod used it when it was chosen.
+	Idle bool `json:"idle,omitempty"`
 
 	ClaimSpec
 }

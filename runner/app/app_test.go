@@ -60,6 +60,7 @@ type server struct {
 	record  *corev1.ConfigMap
 	job     *batchv1.Job
 	away    int // requests that are still answered with 503
+	deleted bool
 	watches []chan corev1.ConfigMap
 }
 
@@ -93,7 +94,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				w.(http.Flusher).Flush()
 			}
 		}
-	case strings.HasSuffix(r.URL.Path, "/configmaps/run-1") && r.Method == http.MethodGet:
+	case strings.HasSuffix(r.URL.Path, "/configmaps/run-1") && !s.deleted && r.Method == http.MethodGet:
 		_ = json.NewEncoder(w).Encode(s.record)
 	case strings.HasSuffix(r.URL.Path, "/configmaps/run-1") && r.Method == http.MethodPut:
 		raw, _ := io.ReadAll(r.Body)
@@ -341,6 +342,24 @@ func TestRunToldWithoutASuccessor(t *testing.T) {
 	}})
 	if got.code != ExitFailed || got.record.State != record.Cancelled || got.record.CancelReason != "its Job was deleted" {
 		t.Errorf("code %d, %s, %q: %s", got.code, got.record.State, got.record.CancelReason, got.log)
+	}
+}
+
+// TestRunWithoutRecord: the Job of a run whose record was deleted ends, rather than to do everything again or to crash six times.
+func TestRunWithoutRecord(t *testing.T) {
+	got := try(t, t.Context(), &server{deleted: true}, input("Fake"), fake{"Fake", func(context.Context, *functions.Run) error {
+		t.Error("the function was called")
+
+		return nil
+	}})
+
+	var v record.Verdict
+	if err := json.Unmarshal([]byte(got.termination), &v); err != nil {
+		t.Fatal(err)
+	}
+
+	if got.code != ExitFailed || v.State != record.Failed || v.Error == nil || v.Error.Reason != record.ReasonDeleted || v.Error.Hint == "" {
+		t.Errorf("code %d, verdict %s, log %s", got.code, got.termination, got.log)
 	}
 }
 

@@ -85,11 +85,27 @@ func (r *Runner) Run(ctx context.Context) int {
 		log.Error(err.Error())
 
 		return ExitInterrupted
+	case errors.Is(err, record.ErrNotFound):
+		failure := deleted(in.Run, err)
+		log.Error(failure.Message + "; " + failure.Hint)
+		r.terminate(redactor, record.Verdict{State: record.Failed, Run: in.Run, Error: failure})
+
+		return ExitFailed
 	default:
 		log.Error(err.Error())
 		r.terminate(redactor, record.Verdict{State: record.Running, Run: in.Run, Error: &record.Failure{Message: err.Error()}})
 
 		return ExitCrashed
+	}
+}
+
+// deleted is why a run ends whose record is not there. Beginning it again would do everything twice, or on top of what an earlier runner
+// has left half done.
+func deleted(run string, err error) *record.Failure {
+	return &record.Failure{
+		Message: fmt.Sprintf("%v: the run record %q was deleted while no runner was alive, so what the run has done before is not known and nothing is brought back", err, run),
+		Reason:  record.ReasonDeleted,
+		Hint:    "see whether a workload is still scaled down (kubectl get deployments,statefulsets), then start a new run",
 	}
 }
 

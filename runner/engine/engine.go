@@ -138,7 +138,8 @@ type Line struct {
 
 // Run runs the run to its end and gives its finished record, or takes it up where a predecessor left it. A finished run is left
 // alone. An error means that the run is not finished: ErrInterrupted, or the store was lost; the same call may be made again, by
-// another process. The end of ctx means that this process must go, and the run is only cancelled if nobody will take it up.
+// another process, unless it is record.ErrNotFound: whoever asked for the run has made its record, so somebody has deleted it while no
+// runner was alive, and what earlier runners have done is not known. The end of ctx means that this process must go, and the run is only cancelled if nobody will take it up.
 func (e *Engine) Run(ctx context.Context) (*record.Record, error) {
 	r := &run{Engine: e, told: ctx, interrupt: ctx, bounds: e.Bounds.orDefaults()}
 
@@ -150,8 +151,6 @@ func (e *Engine) Run(ctx context.Context) (*record.Record, error) {
 	}
 
 	switch {
-	case errors.Is(err, record.ErrNotFound):
-		stored = e.fresh()
 	case err != nil:
 		return nil, fmt.Errorf("starting run %q: %w", e.Input.Run, err)
 	case stored.State.Finished():
@@ -195,20 +194,4 @@ func (e *Engine) Run(ctx context.Context) (*record.Record, error) {
 	defer endHelp()
 
 	return r.run()
-}
-
-// fresh is the record of a run that nobody has written a record for.
-func (e *Engine) fresh() *record.Record {
-	in := e.Input
-	r := &record.Record{
-		SchemaVersion: record.SchemaVersion, Run: in.Run, Namespace: in.Namespace, Action: in.Action,
-		Blueprint: record.BlueprintInfo{Name: in.Blueprint.Name, Source: in.BlueprintSource},
-		Target:    in.Target, State: record.Pending, Created: e.Clock.Now().UTC(), From: in.From, Server: in.ServerWord,
-	}
-
-	if in.Profile != nil {
-		r.Profile = in.Profile.Reference(in.Namespace)
-	}
-
-	return r
 }

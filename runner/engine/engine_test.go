@@ -472,6 +472,21 @@ func TestRecordDeletedMeanwhile(t *testing.T) {
 	}
 }
 
+// TestRecordDeletedBefore: without its record a run is not begun again, whatever earlier runners have done.
+func TestRecordDeletedBefore(t *testing.T) {
+	w := newWorld(t)
+
+	var err error
+	if w.store, err = record.NewMemory(nil); err != nil {
+		t.Fatal(err)
+	}
+
+	r, err := w.run(t.Context(), action(phase("work", "Step", nil)))
+	if r != nil || !errors.Is(err, record.ErrNotFound) || w.calls() != 0 || w.store.Saves() != 0 {
+		t.Errorf("got %v, %v, %d calls, %d writes", r, err, w.calls(), w.store.Saves())
+	}
+}
+
 func TestSuperseded(t *testing.T) {
 	w := newWorld(t)
 	a := action(phase("a", "Step", nil))

@@ -45,13 +45,19 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 
-	store, err := record.NewMemory(nil)
+	begun := time.Date(2026, 11, 23, 7, 0, 0, 123456789, time.UTC)
+
+	// As the plugin makes it.
+	store, err := record.NewMemory(&record.Record{
+		SchemaVersion: record.SchemaVersion, Run: "run-1", Namespace: "demo", Action: "backup", State: record.Pending, Created: begun,
+		Blueprint: record.BlueprintInfo{Name: "bp"}, Target: blueprint.ObjectReference{Kind: "StatefulSet", Name: "db", Namespace: "demo"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 
 	return &world{
-		t: t, store: store, clock: clocktesting.NewFakeClock(time.Date(2026, 11, 23, 7, 0, 0, 123456789, time.UTC)),
+		t: t, store: store, clock: clocktesting.NewFakeClock(begun),
 		replicas: 3, begun: map[string]int{}, done: map[string]int{}, args: map[string][]string{},
 	}
 }

@@ -96,8 +96,16 @@ func (r *Repository) publishFile(ctx context.Context, text []byte) (bool, error)
 // settle is how long a store without conditional writes is given to show who wrote last.
 const settle = 3 * time.Second
 
-// publishBlindly is for stores without conditional writes: write, wait, and see whose repository is there.
+// publishBlindly is for stores without conditional writes: look again, write, wait, and see whose repository is there. A write that is on
+// its way for longer than that is found by unchanged.
 func (r *Repository) publishBlindly(ctx context.Context, text []byte) (bool, error) {
+	switch _, err := r.storage.GetMetadata(ctx, format.KopiaRepositoryBlobID); {
+	case err == nil:
+		return false, nil
+	case !errors.Is(err, blob.ErrBlobNotFound):
+		return false, err
+	}
+
 	if err := r.storage.PutBlob(ctx, format.KopiaRepositoryBlobID, asBytes(text), blob.PutOptions{}); err != nil {
 		return false, err
 	}
@@ -115,6 +123,32 @@ func (r *Repository) publishBlindly(ctx context.Context, text []byte) (bool, err
 
 	return bytes.Equal(there.Bytes(), text), nil
 }
+
+// unchanged makes sure, once a backup is written, that the repository is still the one that was opened: in a store without conditional
+// writes another first backup may have put its own over it, and nobody could ever read what is here.
+func (r *Repository) unchanged(ctx context.Context) error {
+	if r.direct == nil || r.options.Profile == nil || r.options.Profile.Location.Type == blueprint.LocationFilestore {
+		return nil
+	}
+
+	var there buffer
+	if err := r.storage.GetBlob(ctx, format.KopiaRepositoryBlobID, 0, -1, &there); err != nil {
+		return err
+	}
+
+	found, err := format.ParseKopiaRepositoryJSON(there.Bytes())
+	if err != nil {
+		return err
+	}
+
+	if !bytes.Equal(found.UniqueID, r.direct.UniqueID()) {
+		return errReplaced
+	}
+
+	return nil
+}
+
+var errReplaced = errors.New("another first backup to this prefix has put its own repository over this one while it was written to; back up again")
 
 // populate writes what a new repository should say to other users of kopia.
 func (r *Repository) populate(ctx context.Context) error {

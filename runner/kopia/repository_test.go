@@ -287,6 +287,89 @@ func TestFindDeleteReclaim(t *testing.T) {
 	})
 }
 
+// TestReplaced: a backup into a repository whose format was overwritten meanwhile, as stores without conditional writes allow it, is none.
+func TestReplaced(t *testing.T) {
+	server := locationtest.Versitygw(t)
+	server.Bucket(t, "backups")
+
+	options := kopia.Options{Profile: server.Profile("backups", ""), Prefix: "one", Password: password, Scratch: t.TempDir()}
+	other := options
+	other.Prefix = "two"
+	r := create(t, options)
+	create(t, other)
+
+	theirs, err := os.ReadFile(filepath.Join(server.Dir, "backups", "two", "kopia.repository"))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if err := os.WriteFile(filepath.Join(server.Dir, "backups", "one", "kopia.repository"), theirs, 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	if _, err := r.Snapshot(t.Context(), kopia.Backup{Dir: t.TempDir(), Source: kopia.Source{Namespace: "demo", Path: "/data"}}); err == nil || !strings.Contains(err.Error(), "another first backup") {
+		t.Errorf("the backup of files: %v", err)
+	}
+
+	if _, err := r.SnapshotStream(t.Context(), kopia.Backup{Source: kopia.Source{Namespace: "demo", Path: "/dump"}}, "", strings.NewReader("x")); err == nil || !strings.Contains(err.Error(), "another first backup") {
+		t.Errorf("the backup of a stream: %v", err)
+	}
+}
+
+// TestNeighboursBelow: reclaiming space of one repository leaves those that lie below its prefix alone, whatever they are called: that of
+// a pod "postgres-0", or upstream's restic, begin as kopia's blobs do.
+func TestNeighboursBelow(t *testing.T) {
+	stores(t, func(t *testing.T, options kopia.Options) {
+		source := t.TempDir()
+		if err := os.WriteFile(filepath.Join(source, "f"), []byte("content"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+
+		outer := create(t, options)
+		backup(t, outer, source)
+
+		before, err := outer.Size(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		var below []kopia.Options
+
+		for _, name := range []string{"postgres-0", "queue", "shop"} {
+			inner := options
+			inner.Prefix += "/" + name
+			backup(t, create(t, inner), source)
+
+			below = append(below, inner)
+		}
+
+		if after, err := outer.Size(t.Context()); err != nil || after != before {
+			t.Errorf("the repository grew from %d to %d by those below it: %v", before, after, err)
+		}
+
+		time.Sleep(1100 * time.Millisecond) // object stores tell the time in seconds, and what is younger than the reclaim stays
+
+		if _, err := outer.Reclaim(t.Context(), kopia.Reckless); err != nil {
+			t.Error(err)
+		}
+
+		for _, inner := range below {
+			r, err := kopia.Open(t.Context(), inner)
+			if err != nil {
+				t.Errorf("%s: %v", inner.Prefix, err)
+
+				continue
+			}
+
+			if _, err := r.Verify(t.Context(), "", true); err != nil {
+				t.Errorf("%s: %v", inner.Prefix, err)
+			}
+
+			closeRepository(t, r)
+		}
+	})
+}
+
 func TestOpenSaysWhy(t *testing.T) {
 	stores(t, func(t *testing.T, options kopia.Options) {
 		if _, err := kopia.Open(t.Context(), options); !errors.Is(err, kopia.ErrNoRepository) {

@@ -109,7 +109,7 @@ func (r *Repository) Snapshot(ctx context.Context, b Backup) (Snapshot, error) {
 	})
 
 	if err == nil {
-		err = r.sync()
+		err = r.saved(ctx)
 	}
 
 	meter.finish()
@@ -127,6 +127,15 @@ func (r *Repository) Snapshot(ctx context.Context, b Backup) (Snapshot, error) {
 	}
 
 	return s, nil
+}
+
+// saved makes sure that a snapshot stays.
+func (r *Repository) saved(ctx context.Context) error {
+	if err := r.sync(); err != nil {
+		return err
+	}
+
+	return r.unchanged(ctx)
 }
 
 // write is the session in which a snapshot is made.

@@ -109,7 +109,7 @@ func openStorage(ctx context.Context, options Options, key string) (blob.Storage
 		return nil, nil, err
 	}
 
-	return storage, sync, nil
+	return own{storage}, sync, nil
 }
 
 // openDirectory keeps a repository in the layout of kopia's own "filesystem" storage.

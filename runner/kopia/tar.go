@@ -39,7 +39,7 @@ func (r *Repository) snapshotTree(ctx context.Context, b Backup, t *tarTree, des
 	})
 
 	if err == nil {
-		err = r.sync()
+		err = r.saved(ctx)
 	}
 
 	meter.finish()

@@ -10,8 +10,9 @@ const (
 	ReasonTemplate    = "Template"       // a template does not render
 	ReasonArguments   = "Arguments"      // an argument is missing or unknown
 	ReasonFunction    = "UnknownFunction"
-	ReasonParameters  = "Parameters" // target, profile, Secrets or ConfigMaps of the run cannot be read
-	ReasonOutput      = "Output"     // an output that the run record cannot hold
+	ReasonDeleted     = "RecordDeleted" // the run record was deleted while no runner was alive
+	ReasonParameters  = "Parameters"    // target, profile, Secrets or ConfigMaps of the run cannot be read
+	ReasonOutput      = "Output"        // an output that the run record cannot hold
 )
 
 // Error makes a Failure an error: functions return it, or wrap it, and the engine takes its fields over.

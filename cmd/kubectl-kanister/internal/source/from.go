@@ -254,11 +254,11 @@ func (r *Resolver) fromFile(file string, target *blueprint.ObjectReference) (*Fr
 	switch head.Kind {
 	case "ActionSet":
 		return fromActionSet(file, data, target)
-	case "ConfigMap", "":
+	case "ConfigMap", "Run", "Backup", "":
 		held := &corev1.ConfigMap{}
 		err := yaml.Unmarshal(data, held)
 
-		if head.Kind == "" { // a bare record, as -o json prints it
+		if head.Kind != "ConfigMap" { // a bare record, as backup and get print it with -o json or yaml
 			held, err = wrap(data)
 		}
 
@@ -268,13 +268,23 @@ func (r *Resolver) fromFile(file string, target *blueprint.ObjectReference) (*Fr
 
 		return r.fromRecord(held)
 	default:
-		return nil, exit.New(exit.Usage, fmt.Errorf("reading run %q: it is a %s, want a run record or an ActionSet", file, head.Kind), "")
+		return nil, exit.New(exit.Usage, fmt.Errorf("reading run %q: it is a %s, want one run record or ActionSet", file, head.Kind), "")
 	}
 }
 
-// wrap makes a record that stands alone readable like one from the cluster.
+// wrap makes a record that stands alone readable like one from the cluster. What get prints has the run's name and namespace as
+// metadata.
 func wrap(data []byte) (*corev1.ConfigMap, error) {
-	raw, err := yaml.YAMLToJSON(data)
+	object := map[string]any{}
+	if err := yaml.Unmarshal(data, &object); err != nil {
+		return nil, err
+	}
+
+	if metadata, ok := object["metadata"].(map[string]any); ok {
+		object["run"], object["namespace"] = metadata["name"], metadata["namespace"]
+	}
+
+	raw, err := json.Marshal(object)
 	if err != nil {
 		return nil, err
 	}
@@ -285,7 +295,7 @@ func wrap(data []byte) (*corev1.ConfigMap, error) {
 	}
 
 	if r.SchemaVersion == "" || r.Run == "" {
-		return nil, errors.New("it holds neither schemaVersion nor run")
+		return nil, errors.New("it has no schemaVersion, or no run")
 	}
 
 	return &corev1.ConfigMap{

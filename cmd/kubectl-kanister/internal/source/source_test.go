@@ -220,6 +220,28 @@ status:
     artifacts: {dump: {keyValue: {path: /x}}}
 `
 
+// asPrinted is a record as get prints it.
+func asPrinted(t *testing.T, kind string) string {
+	t.Helper()
+
+	object := map[string]any{}
+	if err := yaml.Unmarshal([]byte(held(t, "printed", nil).Data[record.KeyRecord]), &object); err != nil {
+		t.Fatal(err)
+	}
+
+	object["apiVersion"], object["kind"], object["restorable"] = "kanister.io/v1", kind, "yes"
+	object["metadata"] = map[string]any{"name": object["run"], "namespace": object["namespace"], "creationTimestamp": "2026-11-23T07:00:00Z"}
+	delete(object, "run")
+	delete(object, "namespace")
+
+	raw, err := yaml.Marshal(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return string(raw)
+}
+
 func TestFrom(t *testing.T) {
 	failed := func(r *record.Record) { r.State, r.Error = record.Failed, &record.Failure{Message: "disk full"} }
 	running := func(r *record.Record) { r.State = record.Running }
@@ -240,6 +262,16 @@ func TestFrom(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	printed := filepath.Join(t.TempDir(), "printed.yaml")
+	if err := os.WriteFile(printed, []byte(asPrinted(t, "Backup")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	list := filepath.Join(t.TempDir(), "list.yaml")
+	if err := os.WriteFile(list, []byte("apiVersion: v1\nkind: List\nitems: []\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+
 	set := filepath.Join(t.TempDir(), "set.yaml")
 	if err := os.WriteFile(set, []byte(strings.Replace(actionSet, "STATE", "complete", 1)), 0o600); err != nil {
 		t.Fatal(err)
@@ -257,6 +289,8 @@ func TestFrom(t *testing.T) {
 		{word: "backup.kanister.io/two", want: "two"},
 		{word: "latest", says: []string{"more than one target", "statefulset/db"}},
 		{word: file, want: "filed"},
+		{word: printed, want: "printed"},
+		{word: list, says: []string{"it is a List"}},
 		{word: "actionset/backup-1", want: "actionset/backup-1"},
 		{word: set, want: "actionset/backup-1"},
 		{word: "latest", target: nobody, says: []string{"deployment/x", "no complete one"}},

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -16,6 +17,7 @@ import (
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/exit"
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/follow"
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/pack"
+	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/plan"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
 )
 
@@ -36,6 +38,8 @@ func (o *Options) dryRun(ctx context.Context, attempts []*attempt) error {
 		if _, err := a.plan.WriteTo(o.talk()); err != nil {
 			return fmt.Errorf("writing the plan: %w", err)
 		}
+
+		o.warnOfCredentials(a.plan)
 	}
 
 	if err := o.printObjects(objects); err != nil {
@@ -43,6 +47,23 @@ func (o *Options) dryRun(ctx context.Context, attempts []*attempt) error {
 	}
 
 	return o.tell(attempts)
+}
+
+// warnOfCredentials: what is printed is the Secret as it would be created, and people put such files into repositories.
+func (o *Options) warnOfCredentials(p *plan.Plan) {
+	var whose []string
+
+	if p.Input.Profile != nil {
+		whose = append(whose, fmt.Sprintf("profile %q", p.Input.Profile.Name))
+	}
+
+	if p.Input.RepositoryServer != nil {
+		whose = append(whose, fmt.Sprintf("repository server %q", p.Input.RepositoryServer.Name))
+	}
+
+	if (o.Output == "yaml" || o.Output == "json") && len(whose) > 0 {
+		fmt.Fprintf(o.talk(), "warning: Secret %q in the output holds the credentials of %s in readable form\n", p.Run(), strings.Join(whose, " and "))
+	}
 }
 
 func (o *Options) printObjects(objects []runtime.Object) error {

@@ -104,7 +104,8 @@ WHAT IT LEAVES BEHIND
   The run record, a ConfigMap named as the run. The Job with its pods, Role and input Secret goes --ttl after its end.
 
 HOW IT FAILS
-  A failed phase ends the run: later phases are skipped, the blueprint's deferPhase runs, what was scaled down comes back.
+  A failed phase ends the run: later phases are skipped, the blueprint's deferPhase runs, what was scaled down comes back, unless
+  its volumes are half restored.
 `
 
 const runExample = `  # An action that a blueprint of one's own calls vacuum
