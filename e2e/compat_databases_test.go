@@ -148,7 +148,7 @@ credential:
 func (w *World) noKopiaSnapshots() {
 	w.Helper()
 
-	if left := w.Kubectl("exec", "deploy/kopia", "-c", "server", "--", "kopia-cli", "snapshot", "list", "--all", "--json"); strings.TrimSpace(left) != "[]" {
+	if left := w.Kubectl("exec", "deploy/kopia", "-c", "server", "--", "kopia-cli", "snapshot", "list", "--all", "--json"); strings.Join(strings.Fields(left), "") != "[]" {
 		w.Errorf("after delete the repository still holds %s", left)
 	}
 }

@@ -36,7 +36,7 @@ type cycle struct {
 	Restore func(backup record.Record)
 	// After brings the application back after a restore.
 	After func()
-	// Stays: the backup is an object in the namespace.
+	// Stays: the backup and what a restore makes of it are objects in the namespace.
 	Stays bool
 	// NoDelete: there is no such action.
 	NoDelete bool
@@ -62,7 +62,7 @@ func (w *World) Cycle(c cycle) {
 
 		run.Seconds = append(run.Seconds, blueprinttest.Took{Action: action, Seconds: r.Took.Seconds()})
 
-		if !c.Stays || action != "backup" {
+		if !c.Stays || action == "delete" {
 			w.NothingLeft(rec.Run)
 		}
 

@@ -82,7 +82,7 @@ func TestValidateProfileInTheCluster(t *testing.T) {
 		"good":               {"kanister/good", false, "kanister/good", exit.Done, "profile/kanister/good works"},
 		"good, form only":    {"kanister/good", true, "", exit.Done, "profile/kanister/good: valid; location s3Compliant"},
 		"its form is wrong":  {"kanister/odd", false, "", exit.Usage, "the location type must be one of"},
-		"its Secret is gone": {"kanister/keyless", true, "", exit.Usage, "gone"},
+		"its Secret is gone": {"kanister/keyless", true, "", exit.Usage, `"kanister/gone"`},
 		"there is none":      {"kanister/none", true, "", exit.Usage, "neither a profile Secret"},
 	} {
 		t.Run(name, func(t *testing.T) {
