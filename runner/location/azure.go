@@ -20,16 +20,6 @@ type Azure struct {
 	Plain  bool
 }
 
-// azureDomains by azure_storage_environment, the names of Azure's clouds.
-var azureDomains = map[string]string{
-	"":                       "blob.core.windows.net",
-	"AZURECLOUD":             "blob.core.windows.net",
-	"AZUREPUBLICCLOUD":       "blob.core.windows.net",
-	"AZUREUSGOVERNMENT":      "blob.core.usgovcloudapi.net",
-	"AZUREUSGOVERNMENTCLOUD": "blob.core.usgovcloudapi.net",
-	"AZURECHINACLOUD":        "blob.core.chinacloudapi.cn",
-}
-
 // AzureAccount resolves account, key and domain of an azure profile (COMPAT §1.5). A custom endpoint is written
 // [http://]<domain> or [http://]<account>.<domain>.
 func AzureAccount(profile *params.Profile) (Azure, error) {
@@ -52,7 +42,7 @@ func AzureAccount(profile *params.Profile) (Azure, error) {
 		return a, badProfile("credential", "the storage account is empty")
 	}
 
-	domain, known := azureDomains[strings.ToUpper(environment)]
+	domain, known := params.AzureDomains[strings.ToUpper(environment)]
 	if !known {
 		return a, badProfile("azure_storage_environment", fmt.Sprintf("%q is unknown", environment))
 	}
