@@ -80,6 +80,43 @@ func TestRestoreKnowsItsOwn(t *testing.T) {
 	}
 }
 
+// TestAutomatedBackupsStay: a database that is replaced keeps its automated backups, perhaps the only way back; a temporary one does not.
+func TestAutomatedBackupsStay(t *testing.T) {
+	server := &deletions{}
+	s := sessionOf(functest.Run(), server)
+
+	for _, made := range []databases{instances{s}, clusters{s}} {
+		for tag, want := range map[string]bool{"": false, "demo/other/restore": false, s.tag: true} {
+			if err := made.remove(t.Context(), &database{ID: "shop", Status: available, Tag: tag}); err != nil {
+				t.Fatal(err)
+			}
+
+			if server.backups == nil || *server.backups != want {
+				t.Errorf("%s with tag %q: automated backups deleted: %v", made.word(), tag, server.backups)
+			}
+		}
+	}
+}
+
+// deletions remembers whether automated backups went, too.
+type deletions struct {
+	api
+
+	backups *bool
+}
+
+func (d *deletions) DeleteDBInstance(_ context.Context, in *awsrds.DeleteDBInstanceInput, _ ...func(*awsrds.Options)) (*awsrds.DeleteDBInstanceOutput, error) {
+	d.backups = in.DeleteAutomatedBackups
+
+	return &awsrds.DeleteDBInstanceOutput{}, nil
+}
+
+func (d *deletions) DeleteDBCluster(_ context.Context, in *awsrds.DeleteDBClusterInput, _ ...func(*awsrds.Options)) (*awsrds.DeleteDBClusterOutput, error) {
+	d.backups = in.DeleteAutomatedBackups
+
+	return &awsrds.DeleteDBClusterOutput{}, nil
+}
+
 func sessionOf(run *functions.Run, server api) *session {
 	s := &session{Patience: cloud.Patience{Run: run, Service: "RDS", Limit: time.Minute, Began: run.Kube.Now()}, run: run, api: server, tag: cloud.MarkOf(run)}
 	s.databases = instances{s}
