@@ -62,9 +62,11 @@ unit: ## Unit and golden tests with the race detector
 	for m in $(MODULES); do (cd $$m && go test -race -timeout 20m ./...); done
 
 .PHONY: test-compat
-test-compat: cluster-up ## The part of test about upstream's blueprints: load, validate, plan, kando, templates; real databases
-	go test -race ./runner/blueprint/... ./runner/kando/... ./runner/params/... ./runner/template/... ./cmd/kubectl-kanister/internal/plan/...
-	hack/e2e.sh -run TestCompat
+test-compat: cluster-up ## The part of test about upstream's blueprints: load, validate, plan, kando, ActionSets, templates; real databases
+	go test -race ./runner/blueprint/... ./runner/kando/... ./runner/kanx/... ./runner/output/... ./runner/params/... ./runner/restic/... \
+		./runner/template/... ./runner/toolimage/... ./cmd/kubectl-kanister/internal/plan/... ./cmd/kubectl-kanister/internal/source/... \
+		./cmd/kubectl-kanister/internal/verb/blueprint/... ./cmd/kubectl-kanister/internal/verb/profile/...
+	hack/e2e.sh -run 'TestCompat|TestKando|TestAccessSecrets'
 
 .PHONY: test-functions
 test-functions: cluster-up ## The part of test about the functions: each one's conformance, and docs/function-tests.md on the cluster

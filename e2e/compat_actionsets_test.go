@@ -131,6 +131,19 @@ metadata: {name: keys, namespace: %[1]s}
 stringData: {id: %[5]q, key: %[6]q}
 ---
 apiVersion: cr.kanister.io/v1alpha1
+kind: Profile
+metadata: {name: nowhere, namespace: %[1]s}
+location: {type: s3Compliant, bucket: there-is-no-such-bucket, endpoint: %[3]q, region: %[4]s}
+credential: {type: keyPair, keyPair: {idField: id, secretField: key, secret: {kind: Secret, name: keys, namespace: %[1]s}}}
+skipSSLVerify: true
+---
+apiVersion: cr.kanister.io/v1alpha1
+kind: Profile
+metadata: {name: keyless, namespace: %[1]s}
+location: {type: s3Compliant, bucket: %[2]s, endpoint: %[3]q, region: %[4]s}
+credential: {type: keyPair, keyPair: {idField: id, secretField: key, secret: {kind: Secret, name: keyless-secret, namespace: %[1]s}}}
+---
+apiVersion: cr.kanister.io/v1alpha1
 kind: ActionSet
 metadata: {name: backup-x1y2, namespace: %[1]s, labels: {some: label}}
 spec:
@@ -154,6 +167,12 @@ status:
 `, kanister, bucket, env(t, "S3_ENDPOINT"), env(t, "S3_REGION"), env(t, "AWS_ACCESS_KEY_ID"), env(t, "AWS_SECRET_ACCESS_KEY"), id))
 
 	from := "actionset/" + kanister + "/backup-x1y2"
+
+	// kanctl's words.
+	w.Contains(w.Want(0, "validate", "profile", "--name", "store", "--resource-namespace", kanister).Stderr, "valid; location s3Compliant", "works")
+	w.Contains(w.Want(3, "validate", "profile", "nowhere", "-n", kanister).Stderr, "NoBucket")
+	w.Want(0, "validate", "profile", "nowhere", "-n", kanister, "--schema-validation-only")
+	w.Contains(w.Want(2, "validate", "profile", "keyless", "-n", kanister).Stderr, "keyless-secret")
 
 	stats := w.Finished(w.Want(0, "run", "stats", "--from", from, "-o", "json"))
 	if figures := stats.Artifacts["figures"].KeyValue; figures["files"] == "" || figures["files"] == "0" || !strings.HasPrefix(figures["size"], "2.8") {
@@ -314,6 +333,12 @@ spec:
       blueprint: words
       object: {apiVersion: v1, group: apps, resource: statefulsets, kind: statefulset, name: words, namespace: {{ns}}}
       profile: {apiVersion: cr.kanister.io/v1alpha1, kind: profile, name: elsewhere, namespace: {{ns}}}
+    - name: look
+      blueprint: words
+      object: {apiVersion: v1, kind: unstructured, resource: services, name: words, namespace: {{ns}}}
+    - name: config
+      blueprint: words
+      object: {apiVersion: v1, group: apps.openshift.io, resource: deploymentconfigs, kind: DeploymentConfig, name: words, namespace: {{ns}}}
 ---
 apiVersion: cr.kanister.io/v1alpha1
 kind: Profile
@@ -352,7 +377,9 @@ spec:
   template:
     metadata: {labels: {app: words}}
     spec: {containers: [{name: main, image: ` + toolsImage + `}]}
-`)
+---` + service("words", 80))
+
+	pod := w.DeploymentConfig("words", serverPod("words", "sleep infinity", "true", "[]"))
 	w.Apply(`apiVersion: cr.kanister.io/v1alpha1
 kind: Blueprint
 metadata: {name: words}
@@ -382,19 +409,23 @@ actions:
     outputArtifacts: {out: {keyValue: {name: "{{ .StatefulSet.Name }} {{ .Profile.Location.Bucket }}"}}}
     phases:
       - {func: KubeTask, name: look, args: {image: ` + toolsImage + `, command: ["true"]}}
+  config:
+    outputArtifacts: {out: {keyValue: {name: "{{ .DeploymentConfig.Name }} {{ index .DeploymentConfig.Pods 0 }} {{ .Object.kind }}"}}}
+    phases:
+      - {func: KubeTask, name: look, args: {image: ` + toolsImage + `, command: ["true"]}}
   fail:
     phases:
       - {func: KubeTask, name: fail, args: {image: ` + toolsImage + `, command: ["false"]}}
 `)
 
 	runs := strings.Fields(w.Want(0, "run", "-f", w.File("all.yaml", actionSet), "-o", "name").Stdout)
-	if len(runs) != 6 {
-		t.Fatalf("%d runs, want 6: %q", len(runs), runs)
+	if len(runs) != 8 {
+		t.Fatalf("%d runs, want 8: %q", len(runs), runs)
 	}
 
 	var ended metav1.Time
 
-	for i, want := range []string{"", w.Namespace, "words", "words", "words", "words bucket-of-the-file"} {
+	for i, want := range []string{"", w.Namespace, "words", "words", "words", "words bucket-of-the-file", "words", "words " + pod + " DeploymentConfig"} {
 		rec := w.Record(strings.TrimPrefix(runs[i], "run/"))
 
 		if rec.State != record.Complete || rec.Ended == nil {
@@ -432,22 +463,22 @@ spec:
 
 	w.Contains(w.Want(3, "run", "-f", two("fail", "look")).Stderr, "were not started", "2 (look deployment/app)")
 
-	if n := count(); n != 7 {
-		t.Errorf("%d runs, want 7: the second action must not have begun", n)
+	if n := count(); n != 9 {
+		t.Errorf("%d runs, want 9: the second action must not have begun", n)
 	}
 
 	w.Want(4, "run", "-f", two("look", "fail"))
 	w.Want(4, "run", "-f", two("fail", "look"), "--parallel")
 
-	if n := count(); n != 11 {
-		t.Errorf("%d runs, want 11", n)
+	if n := count(); n != 13 {
+		t.Errorf("%d runs, want 13", n)
 	}
 
 	// Found before anything begins.
 	w.Contains(w.Want(2, "run", "-f", two("look", "nothing")).Stderr, "nothing", "nothing was started")
 	w.Contains(w.Want(2, "run", "-f", two("look", "look"), "--detach").Stderr, "--parallel")
 
-	if n := count(); n != 11 {
-		t.Errorf("%d runs, want 11 still", n)
+	if n := count(); n != 13 {
+		t.Errorf("%d runs, want 13 still", n)
 	}
 }

@@ -13,12 +13,7 @@ import (
 // Server deploys a database as a StatefulSet of one pod, with a Service of the same name in front of it.
 func (w *World) Server(name, labels, script, ready string, port int, environment string) {
 	w.Helper()
-	w.Apply(fmt.Sprintf(`
-apiVersion: v1
-kind: Service
-metadata: {name: %[1]s}
-spec: {selector: {app: %[1]s}, ports: [{port: %[5]d}]}
----
+	w.Apply(service(name, port) + fmt.Sprintf(`---
 apiVersion: apps/v1
 kind: StatefulSet
 metadata: {name: %[1]s, labels: %[2]s}
@@ -26,24 +21,70 @@ spec:
   serviceName: %[1]s
   replicas: 1
   selector: {matchLabels: {app: %[1]s}}
-  template:
+  template:%[3]s`, name, labels, serverPod(name, script, ready, environment)))
+	w.Ready("sts/" + name)
+}
+
+func service(name string, port int) string {
+	return fmt.Sprintf(`
+apiVersion: v1
+kind: Service
+metadata: {name: %[1]s}
+spec: {selector: {app: %[1]s}, ports: [{port: %[2]d}]}
+`, name, port)
+}
+
+// serverPod is the template of a database's pod, with the label app.
+func serverPod(name, script, ready, environment string) string {
+	return fmt.Sprintf(`
     metadata: {labels: {app: %[1]s}}
     spec:
       terminationGracePeriodSeconds: 5
-      securityContext: %[7]s
+      securityContext: %[5]s
       containers:
         - name: %[1]s
-          image: %[9]s
+          image: %[7]s
           imagePullPolicy: IfNotPresent
-          command: [bash, -euc, %[3]q]
-          env: %[6]s
-          readinessProbe: {exec: {command: [bash, -c, %[4]q]}, periodSeconds: 1, timeoutSeconds: 5}
-          securityContext: %[8]s
+          command: [bash, -euc, %[2]q]
+          env: %[4]s
+          readinessProbe: {exec: {command: [bash, -c, %[3]q]}, periodSeconds: 1, timeoutSeconds: 5}
+          securityContext: %[6]s
           volumeMounts: [{name: data, mountPath: /data}]
       volumes: [{name: data, emptyDir: {}}]
-`, name, labels, script, ready, port, environment, restrictedPod, restrictedContainer, compatImage))
-	w.Ready("sts/" + name)
+`, name, script, ready, environment, restrictedPod, restrictedContainer, compatImage)
 }
+
+const mariaScript = `
+mariadb-install-db --datadir=/data/db --auth-root-authentication-method=normal --skip-test-db >&2
+cat > /data/init.sql << .
+ALTER USER root@localhost IDENTIFIED BY '$PASSWORD';
+CREATE USER root@'%' IDENTIFIED BY '$PASSWORD';
+GRANT ALL ON *.* TO root@'%' WITH GRANT OPTION;
+.
+exec mariadbd --datadir=/data/db --socket=/data/db.sock --pid-file=/data/db.pid --bind-address=0.0.0.0 --init-file=/data/init.sql --innodb-buffer-pool-size=64M --innodb-flush-log-at-trx-commit=0`
+
+const mariaReady = `MYSQL_PWD=$PASSWORD mysql -u root -h 127.0.0.1 -e 'SELECT 1'`
+
+// mariaEnv has the password from a key of the Secret db.
+func mariaEnv(key string) string {
+	return `[{name: PASSWORD, valueFrom: {secretKeyRef: {name: db, key: ` + key + `}}}]`
+}
+
+// mariaSQL runs statements in the server in a pod.
+func (w *World) mariaSQL(pod, statements string) string {
+	w.Helper()
+
+	return w.In(pod, `MYSQL_PWD=$PASSWORD mysql -u root -h 127.0.0.1 --default-character-set=utf8mb4 -NBe `+quote(statements))
+}
+
+const (
+	mariaFill = `CREATE DATABASE shop CHARACTER SET utf8mb4; USE shop; CREATE TABLE orders (id INT PRIMARY KEY, what VARCHAR(200), raw BLOB);
+		INSERT INTO orders SELECT seq, CONCAT('order ', seq, ' "quoted" \\ ünïcode'), UNHEX(MD5(seq)) FROM seq_1_to_5000;
+		CREATE DATABASE stock; CREATE TABLE stock.items (n INT); INSERT INTO stock.items VALUES (1), (2)`
+	mariaRead = `SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN ('shop', 'stock') ORDER BY 1, 2;
+		SELECT COUNT(*), MD5(GROUP_CONCAT(id, what, HEX(raw) ORDER BY id)) FROM shop.orders; SELECT SUM(n) FROM stock.items`
+	mariaChange = `DELETE FROM shop.orders WHERE id < 4000; UPDATE stock.items SET n = 9`
+)
 
 func TestCompatMariaDB(t *testing.T) {
 	t.Parallel()
@@ -56,31 +97,13 @@ kind: Secret
 metadata: {name: db}
 stringData: {mysql-root-password: r00t-Of_all.evil, mariadb-root-password: r00t-Of_all.evil}
 `)
-	w.Server("db", `{app.kubernetes.io/instance: db, release: db}`, `
-mariadb-install-db --datadir=/data/db --auth-root-authentication-method=normal --skip-test-db >&2
-cat > /data/init.sql << .
-ALTER USER root@localhost IDENTIFIED BY '$PASSWORD';
-CREATE USER root@'%' IDENTIFIED BY '$PASSWORD';
-GRANT ALL ON *.* TO root@'%' WITH GRANT OPTION;
-.
-exec mariadbd --datadir=/data/db --socket=/data/db.sock --pid-file=/data/db.pid --bind-address=0.0.0.0 --init-file=/data/init.sql --innodb-buffer-pool-size=64M --innodb-flush-log-at-trx-commit=0`,
-		`MYSQL_PWD=$PASSWORD mysql -u root -h 127.0.0.1 -e 'SELECT 1'`, 3306,
-		`[{name: PASSWORD, valueFrom: {secretKeyRef: {name: db, key: mysql-root-password}}}]`)
-
-	sql := func(statements string) string {
-		return w.In("db-0", `MYSQL_PWD=$PASSWORD mysql -u root -h 127.0.0.1 --default-character-set=utf8mb4 -NBe `+quote(statements))
-	}
-	sql(`CREATE DATABASE shop CHARACTER SET utf8mb4; USE shop; CREATE TABLE orders (id INT PRIMARY KEY, what VARCHAR(200), raw BLOB);
-		INSERT INTO orders SELECT seq, CONCAT('order ', seq, ' "quoted" \\ ünïcode'), UNHEX(MD5(seq)) FROM seq_1_to_5000;
-		CREATE DATABASE stock; CREATE TABLE stock.items (n INT); INSERT INTO stock.items VALUES (1), (2)`)
+	w.Server("db", `{app.kubernetes.io/instance: db, release: db}`, mariaScript, mariaReady, 3306, mariaEnv("mysql-root-password"))
+	w.mariaSQL("db-0", mariaFill)
 
 	maria := cycle{
 		Blueprint: "maria/maria-blueprint.yaml", Target: "sts/db", Gone: func() { w.Empty(bucket) },
-		Read: func() string {
-			return sql(`SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN ('shop', 'stock') ORDER BY 1, 2;
-				SELECT COUNT(*), MD5(GROUP_CONCAT(id, what, HEX(raw) ORDER BY id)) FROM shop.orders; SELECT SUM(n) FROM stock.items`)
-		},
-		Change: func() { sql(`DELETE FROM shop.orders WHERE id < 4000; UPDATE stock.items SET n = 9`) },
+		Read:   func() string { return w.mariaSQL("db-0", mariaRead) },
+		Change: func() { w.mariaSQL("db-0", mariaChange) },
 	}
 	w.Cycle(maria)
 
@@ -89,6 +112,45 @@ exec mariadbd --datadir=/data/db --socket=/data/db.sock --pid-file=/data/db.pid 
 
 	maria.Blueprint = "mysql/6.x/mysql-blueprint.yaml"
 	w.Cycle(maria)
+
+	// To a kopia server, by the ID of a snapshot in place of a path.
+	maria.Blueprint = "maria/blueprint-v2/maria-blueprint.yaml"
+	maria.Args = []string{"--profile-file", w.kopiaProfile(w.kopiaServer())}
+	maria.Gone = w.noKopiaSnapshots
+	w.Cycle(maria)
+}
+
+// kopiaProfile is one of the server that kopiaServer runs, whose certificate is given.
+func (w *World) kopiaProfile(certificate string) string {
+	w.Helper()
+	w.Apply(fmt.Sprintf(`
+apiVersion: v1
+kind: Secret
+metadata: {name: kopia-user}
+stringData: {password: password of alpha, certificate: %q}
+`, certificate))
+
+	return w.File("kopia.yaml", `apiVersion: cr.kanister.io/v1alpha1
+kind: Profile
+metadata: {name: kopia}
+location: {type: kopia, endpoint: "https://kopia.{{ns}}.svc:51515"}
+credential:
+  type: kopia
+  kopiaServerSecret:
+    username: app
+    hostname: alpha.host
+    userPassphrase: {key: password, secret: {name: kopia-user, namespace: "{{ns}}"}}
+    tlsCert: {key: certificate, secret: {name: kopia-user, namespace: "{{ns}}"}}
+`)
+}
+
+// noKopiaSnapshots fails the test when the server's repository has one.
+func (w *World) noKopiaSnapshots() {
+	w.Helper()
+
+	if left := w.Kubectl("exec", "deploy/kopia", "-c", "server", "--", "kopia-cli", "snapshot", "list", "--all", "--json"); strings.Join(strings.Fields(left), "") != "[]" {
+		w.Errorf("after delete the repository still holds %s", left)
+	}
 }
 
 func TestCompatRedis(t *testing.T) {

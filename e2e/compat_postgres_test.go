@@ -68,7 +68,13 @@ spec:
 func (w *World) SQL(database, statements string) string {
 	w.Helper()
 
-	return w.Kubectl("exec", "shop-postgresql-0", "--", "psql", "-U", "postgres", "-h", "/run/postgresql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", statements)
+	return w.sqlIn("shop-postgresql-0", database, statements)
+}
+
+func (w *World) sqlIn(pod, database, statements string) string {
+	w.Helper()
+
+	return w.Kubectl("exec", pod, "--", "psql", "-U", "postgres", "-h", "/run/postgresql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", statements)
 }
 
 // psqlFile runs a compressed file of statements, as the blueprints' restore does.
@@ -86,13 +92,18 @@ func (w *World) psqlFile(compressed []byte) {
 func (w *World) readShop() string {
 	w.Helper()
 
-	if w.SQL("postgres", `SELECT 1 FROM pg_database WHERE datname = 'shop'`) == "" {
+	return readShop(w.SQL)
+}
+
+// readShop reads it from the server that sql asks.
+func readShop(sql func(database, statements string) string) string {
+	if sql("postgres", `SELECT 1 FROM pg_database WHERE datname = 'shop'`) == "" {
 		return "there is no database shop"
 	}
 
-	out := w.SQL("shop", `SELECT count(*), sum(hashtext(id || what)) FROM orders`) + w.SQL("shop", `SELECT string_agg(relname || ':' || relkind::text, ' ' ORDER BY relname) FROM pg_class WHERE relnamespace = 'public'::regnamespace`)
+	out := sql("shop", `SELECT count(*), sum(hashtext(id || what)) FROM orders`) + sql("shop", `SELECT string_agg(relname || ':' || relkind::text, ' ' ORDER BY relname) FROM pg_class WHERE relnamespace = 'public'::regnamespace`)
 	if strings.Contains(out, "bulk") {
-		out += w.SQL("shop", `SELECT count(*), sum(length(v)), sum(hashtextextended(v, id)) FROM bulk`)
+		out += sql("shop", `SELECT count(*), sum(length(v)), sum(hashtextextended(v, id)) FROM bulk`)
 	}
 
 	return out

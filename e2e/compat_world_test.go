@@ -36,6 +36,8 @@ type cycle struct {
 	Restore func(backup record.Record)
 	// After brings the application back after a restore.
 	After func()
+	// Stays: the backup and what a restore makes of it are objects in the namespace.
+	Stays bool
 	// NoDelete: there is no such action.
 	NoDelete bool
 	// Gone checks that nothing of the backup is left.
@@ -59,7 +61,10 @@ func (w *World) Cycle(c cycle) {
 		}
 
 		run.Seconds = append(run.Seconds, blueprinttest.Took{Action: action, Seconds: r.Took.Seconds()})
-		w.NothingLeft(rec.Run)
+
+		if !c.Stays || action == "delete" {
+			w.NothingLeft(rec.Run)
+		}
 
 		return rec
 	}

@@ -38,11 +38,19 @@ func addCommands(root *cobra.Command, getter genericclioptions.RESTClientGetter,
 	)
 	add(groupSetup,
 		profile.NewCmd(getter, streams),
-		blueprint.NewCmdValidate(streams),
+		newValidate(getter, streams),
 		newExplain(streams),
 	)
 	add(groupOther, version.NewCmd(getter, streams), newOptions(streams))
 	root.AddCommand(topics()...)
+}
+
+// newValidate is `validate`, of files and, by kanctl's words, of profiles in the cluster.
+func newValidate(getter genericclioptions.RESTClientGetter, streams genericiooptions.IOStreams) *cobra.Command {
+	cmd := blueprint.NewCmdValidate(streams)
+	cmd.AddCommand(profile.NewCmdValidate(getter, streams))
+
+	return cmd
 }
 
 // newGet is `get`, put together from the nouns.

@@ -330,7 +330,7 @@ func (s *Server) bring(i *instance, from *snapshot) {
 
 // Add makes an available instance, or a cluster with one member, as an administrator did long ago.
 func (s *Server) Add(id, user, password, engine string, groups ...string) error {
-	port, err := freePort()
+	port, err := firstPort()
 	if err != nil {
 		return err
 	}

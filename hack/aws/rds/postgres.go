@@ -94,8 +94,18 @@ func (p postgres) remove() error {
 	return errors.Join(command("pg_ctl", "stop", "-w", "-s", "-m", "immediate", "-D", p.dir), os.RemoveAll(p.dir))
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", ":0")
+// firstPort is PostgreSQL's own, which clients take when they are told none, as long as it is free.
+func firstPort() (int, error) {
+	if port, err := listenable(":5432"); err == nil {
+		return port, nil
+	}
+	return freePort()
+}
+
+func freePort() (int, error) { return listenable(":0") }
+
+func listenable(address string) (int, error) {
+	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return 0, err
 	}

@@ -85,10 +85,11 @@ func compatPackages() (debian.Recipe, error) {
 			"awscli", "ca-certificates", "curl", "etcd-client", "etcd-server", "mariadb-client", "mariadb-server-core",
 			"postgresql-client-15", "redis-server", "restic",
 		},
-		// The command line describes all of Amazon's services, 100 MB of them, and is called for s3 only; of the others it reads these two
-		// as it starts.
+		// The command line describes all of Amazon's services, 100 MB of them, and is called for s3 and rds only; of the others it reads these two
+		// as it starts. What it waits for on RDS takes seconds here.
 		After: `
-find / -xdev -path '*/botocore/data/*' -name service-2.json -size +200k ! -path '*/s3/*' ! -path '*/codedeploy/*' ! -path '*/config/*' -printf '%h\n' | xargs -r rm -rf
+find / -xdev -path '*/botocore/data/*' -name service-2.json -size +200k ! -path '*/s3/*' ! -path '*/codedeploy/*' ! -path '*/config/*' ! -path '*/rds/*' -printf '%h\n' | xargs -r rm -rf
+find / -xdev -path '*/botocore/data/rds/*' -name waiters-2.json -exec sed -i 's/"delay": *30/"delay":1/' {} +
 PYTHONDONTWRITEBYTECODE=1 aws --version
 rm -rf /usr/share/awscli/examples /usr/lib/python3/dist-packages/awscli/examples
 find / -xdev -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || :

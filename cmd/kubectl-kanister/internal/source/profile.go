@@ -50,7 +50,7 @@ func (r *Resolver) Profile(ctx context.Context, word, namespace string) (*record
 
 	profile, err := r.profileResource(ctx, ns, name)
 	if err == nil {
-		return profile, nil
+		return r.resolved(ctx, profile, word, ns)
 	}
 
 	if !absent(err) {
@@ -187,7 +187,7 @@ func (r *Resolver) fromSecret(secret *corev1.Secret, runNamespace string) (*reco
 	return profile, nil
 }
 
-func (r *Resolver) profileResource(ctx context.Context, namespace, name string) (*record.Profile, error) {
+func (r *Resolver) profileResource(ctx context.Context, namespace, name string) (*blueprint.Profile, error) {
 	data, err := r.customYAML(ctx, "profiles", namespace, name)
 	if err != nil {
 		return nil, err
@@ -198,9 +198,14 @@ func (r *Resolver) profileResource(ctx context.Context, namespace, name string) 
 		return nil, exit.New(exit.Usage, err, "")
 	}
 
+	return profile, nil
+}
+
+// resolved is a Profile custom resource with its credentials.
+func (r *Resolver) resolved(ctx context.Context, profile *blueprint.Profile, word, namespace string) (*record.Profile, error) {
 	resolved, err := params.ResolveProfile(ctx, r.secret(namespace), profile)
 	if err != nil {
-		return nil, fmt.Errorf("resolving its credential: %w", coded(err))
+		return nil, fmt.Errorf("reading profile %q: resolving its credential: %w", word, coded(err))
 	}
 
 	found := record.ProfileOf(resolved)

@@ -51,8 +51,8 @@ EXIT STATUS
   # Before it is stored in the cluster
   kustomize build . | kubectl kanister validate -f -`,
 		RunE: func(_ *cobra.Command, args []string) error {
-			// kanctl's words: validate blueprint -f FILE. Which kind it is the file says.
-			if len(o.Files) > 0 && len(args) > 0 && slices.Contains([]string{"blueprint", "profile"}, args[0]) {
+			// kanctl's words: validate blueprint -f FILE.
+			if len(o.Files) > 0 && len(args) > 0 && args[0] == "blueprint" {
 				args = args[1:]
 			}
 

@@ -61,7 +61,7 @@ func (f *fixture) stored(t *testing.T, name string) (*corev1.Secret, *params.Pro
 
 func TestCreateS3(t *testing.T) {
 	f := newFixture()
-	first := &s3Options{createOptions: f.base(""), Bucket: "b", Region: "r", AccessKey: "id", SecretKey: "key"}
+	first := &s3Options{bucketOptions: bucketOptions{createOptions: f.base(""), Bucket: "b", Region: "r"}, AccessKey: "id", SecretKey: "key"}
 	first.Name, first.Prefix = "first", "/a/"
 
 	if err := first.Validate(); err != nil {
@@ -85,7 +85,7 @@ func TestCreateS3(t *testing.T) {
 		t.Errorf("told %q, stdout %q", told, f.out.String())
 	}
 
-	second := &s3Options{createOptions: f.base("own password\n"), Bucket: "b", Region: "r", AccessKey: "id", SecretKey: "key", Role: "arn:aws:iam::1:role/x", STSEndpoint: "https://sts.example.com"}
+	second := &s3Options{bucketOptions: bucketOptions{createOptions: f.base("own password\n"), Bucket: "b", Region: "r"}, AccessKey: "id", SecretKey: "key", Role: "arn:aws:iam::1:role/x", STSEndpoint: "https://sts.example.com"}
 	second.Name, second.PasswordFile = "second", "-"
 
 	if err := second.Run(t.Context()); err != nil {
@@ -98,7 +98,7 @@ func TestCreateS3(t *testing.T) {
 		t.Errorf("second profile %+v %v", profile, secret.Annotations)
 	}
 
-	third := &s3Options{createOptions: f.base(""), Bucket: "b", Region: "r", PodIdentity: true}
+	third := &s3Options{bucketOptions: bucketOptions{createOptions: f.base(""), Bucket: "b", Region: "r"}, PodIdentity: true}
 	third.Name, third.Default = "third", true
 
 	if err := third.Run(t.Context()); err != nil {
@@ -115,7 +115,7 @@ func TestCreateS3(t *testing.T) {
 }
 
 func TestS3Refusals(t *testing.T) {
-	good := s3Options{Bucket: "b", Region: "r", AccessKey: "id", SecretKey: "key"}
+	good := s3Options{bucketOptions: bucketOptions{Bucket: "b", Region: "r"}, AccessKey: "id", SecretKey: "key"}
 
 	for want, change := range map[string]func(*s3Options){
 		"flag --bucket: it is missing":        func(o *s3Options) { o.Bucket = "" },
