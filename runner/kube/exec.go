@@ -101,8 +101,30 @@ func (c *Client) stream(ctx context.Context, o ExecOptions, command []string, st
 		stdout = io.Discard
 	}
 
-	return executor.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: stdin, Stdout: stdout, Stderr: stderr})
+	// While the API server does not answer the first request, the library does not look at ctx: it is left alone then. The goroutine ends
+	// with the connection.
+	done := make(chan error, 1)
+
+	go func() {
+		done <- executor.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: stdin, Stdout: stdout, Stderr: stderr})
+	}()
+
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+
+	select {
+	case err := <-done:
+		return err
+	case <-c.clock().After(execGrace):
+		return ctx.Err()
+	}
 }
+
+// execGrace is how long a cancelled exec may take to end.
+const execGrace = 3 * time.Second
 
 // execError tells what an error of an exec means.
 func (c *Client) execError(ctx context.Context, o ExecOptions, hidden bool, began time.Time, complaint []string, err error) error {

@@ -14,14 +14,14 @@ import (
 )
 
 // Stores take a large object in parts, at most 10 000 of 5 GiB (S3; Azure takes 50 000 of 4000 MiB), and the length of a stream is
-// unknown, so parts grow as the stream does. Parts of the first 31 GiB are equal, which stores that insist on equal parts accept.
-// Together they hold 5 TiB, S3's largest object. A part is held in memory, so that it can be sent again: a stream of up to 31 GiB
-// takes uploadBudget, one of up to 218 GiB 128 MiB, a longer one 1120 MiB.
+// unknown, so parts grow as the stream does. Parts of the first 23 GiB are equal, which stores that insist on equal parts accept.
+// Together they hold 5 TiB, S3's largest object. A part is held in memory, so that it can be sent again: a stream of up to 23 GiB
+// takes uploadBudget, one of up to 210 GiB 128 MiB, a longer one 1120 MiB.
 const (
 	maxParts      = 10000
 	abortPatience = 30 * time.Second
 	// uploadBudget bounds the memory of parts being read and in flight; a larger part goes alone.
-	uploadBudget = 16 << 20
+	uploadBudget = 12 << 20
 	// firstRead is what a stream gets before it is known to be longer.
 	firstRead = 64 << 10
 )
@@ -29,7 +29,7 @@ const (
 func partSize(number int32) int64 {
 	switch {
 	case number <= 4000:
-		return 8 << 20
+		return 6 << 20
 	case number <= 5500:
 		return 128 << 20
 	default:
