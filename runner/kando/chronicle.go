@@ -155,13 +155,20 @@ func (c *chronicle) round(ctx context.Context) error {
 	}
 
 	current := key + "-" + strconv.Itoa(ordinal(before, key)+1)
-	if err := c.store(ctx, store, current, env); err != nil {
-		return err
-	}
+	err = c.store(ctx, store, current, env)
 
-	// What is stored is also named, and what is not named any more is deleted: the end of ctx comes after that.
+	// What is stored is also named, and what is not named is deleted: the end of ctx comes after that.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyLimit)
 	defer cancel()
+
+	if err != nil {
+		// The store may have had all of it when the request was given up.
+		if left := store.Delete(ctx, current); left != nil {
+			err = errors.Join(err, fmt.Errorf("deleting what is stored of it: %w", left))
+		}
+
+		return err
+	}
 
 	if _, err := store.Put(ctx, key, strings.NewReader(current)); err != nil {
 		return fmt.Errorf("storing the manifest: %w", err)
