@@ -113,6 +113,7 @@ func TestCompatOldBackups(t *testing.T) {
 	w.Bash(`cd /data; mkdir -p 'odd dir/*'; head -c 3000000 /dev/urandom > 'odd dir/*/noise'; echo one > first; ln -s first link; chmod 640 first; touch -d 2020-01-02T03:04:05Z first`)
 	before := w.Fingerprint()
 	id := w.resticBackup(bucket, "a1b2c3d4e5")
+	stop := w.Eavesdrop(map[string]string{"the store's key": env(t, "AWS_SECRET_ACCESS_KEY")})
 
 	kanister := w.kanisterNamespace()
 	w.applyAnywhere(strings.NewReplacer("name: files}", "name: files, namespace: "+kanister+"}", "IMAGE", compatImage).Replace(oldBlueprint))
@@ -222,6 +223,11 @@ status:
 	w.Want(0, "delete", "--from", fresh.Run)
 
 	w.Contains(w.Want(3, "delete", "--from", from).Stderr, "it is not in the restic repository")
+	stop()
+
+	if w.ears.seen["restic"] == 0 {
+		t.Error("no process of restic was seen")
+	}
 }
 
 // applyAnywhere is Apply for objects that say their namespaces themselves.
