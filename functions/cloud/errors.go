@@ -94,13 +94,16 @@ func hint(code, action string) string {
 // Passing errors may be gone at the next try.
 func Passing(err error) bool {
 	var (
-		api   smithy.APIError
-		known *record.Failure
+		api      smithy.APIError
+		known    *record.Failure
+		identity *location.IdentityError
 	)
 
 	switch {
 	case err == nil:
 		return false
+	case errors.As(err, &identity): // nobody gives the run an identity while it waits
+		return identity.Reason != location.WrongKey && identity.Reason != location.AccessDenied
 	case errors.As(err, &api):
 		return api.ErrorFault() == smithy.FaultServer || HasCode(err, "Throttl", "RequestLimit", "InternalError", "InternalFailure", "Unavailable")
 	case errors.As(err, &known):

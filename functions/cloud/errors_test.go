@@ -73,6 +73,8 @@ func TestPassing(t *testing.T) {
 		"server":   {&smithy.GenericAPIError{Code: "Odd", Fault: smithy.FaultServer}, true},
 		"internal": {refusal("EC2", "X", "InternalError", ""), true},
 		"refusal":  {refusal("EC2", "X", "UnauthorizedOperation", ""), false},
+		"nobody":   {&location.IdentityError{Reason: location.WrongKey, Err: errors.New("no EC2 IMDS role found")}, false},
+		"no STS":   {&location.IdentityError{Reason: location.Unreachable, Err: errors.New("i/o timeout")}, true},
 		"ours":     {&record.Failure{Reason: "Timeout"}, false},
 	} {
 		if got := Passing(tc.err); got != tc.want {

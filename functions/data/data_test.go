@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +24,7 @@ import (
 	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/kopia"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/kube"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/location"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/location/locationtest"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/mover"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/params"
@@ -192,6 +196,42 @@ func TestDeleteDataAll(t *testing.T) {
 		if _, err := f.Exec(t.Context(), run, map[string]any{"backupArtifactPrefix": "all", "backupInfo": bad}); err == nil || !strings.Contains(err.Error(), "backupInfo") {
 			t.Errorf("backupInfo %q: %v", bad, err)
 		}
+	}
+}
+
+// TestDeleteFromASilentStore: a store that does not say whether upstream's restic has a repository there must not look like one without:
+// the deletion would find nothing, and succeed.
+func TestDeleteFromASilentStore(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/backups/all/app-0/config" { // restic's is at the bucket's root: upstream ignores the profile's prefix
+			w.WriteHeader(http.StatusTeapot) // one that nobody tries again
+
+			return
+		}
+
+		w.Header().Set("Content-Type", "application/xml")
+
+		if r.URL.Query().Has("list-type") {
+			_, _ = io.WriteString(w, `<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>`)
+
+			return
+		}
+
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(w, `<Error><Code>NoSuchKey</Code></Error>`)
+	}))
+	defer server.Close()
+
+	run, _ := newRun(&params.Profile{
+		Location:   blueprint.Location{Type: blueprint.LocationS3, Bucket: "backups", Prefix: "team", Endpoint: server.URL, Region: "us-east-1"},
+		Credential: params.Credential{Type: blueprint.CredentialKeyPair, KeyPair: &params.KeyPair{ID: "id", Secret: "secret"}},
+	})
+
+	_, err := DeleteDataAll{spec.Must("DeleteDataAll")}.Exec(t.Context(), run, map[string]any{
+		"backupArtifactPrefix": "all", "backupInfo": `{"app-0":{"PodName":"app-0","BackupID":"0123456789abcdef"}}`,
+	})
+	if reason(err) != string(location.Unknown) {
+		t.Errorf("got %v, reason %q", err, reason(err))
 	}
 }
 

@@ -37,7 +37,8 @@ type old struct {
 }
 
 // old finds out whether there is a repository of upstream's; nil if not. There may be one of ours, too. Whatever is wrong with the
-// store itself is left for those to say who open the repository.
+// store itself is left for those to say who open the repository; but a store that just does not answer must not look like one that has
+// none: a deletion would find nothing to delete, and succeed.
 func (a repository) old(ctx context.Context, run *functions.Run, image, namespace string, pods pods) (*old, error) {
 	if a.Server != nil {
 		return nil, nil //nolint:nilnil // a server has kopia's repositories only
@@ -48,7 +49,13 @@ func (a repository) old(ctx context.Context, run *functions.Run, image, namespac
 		return nil, err
 	}
 
-	if found, err := restic.Holds(ctx, profile, a.Prefix); err != nil || !found {
+	found, err := restic.Holds(ctx, profile, a.Prefix)
+
+	if err != nil && slices.Contains(silent, location.ReasonOf(err)) {
+		return nil, failure(err)
+	}
+
+	if err != nil || !found {
 		return nil, nil //nolint:nilnil,nilerr // as above
 	}
 
@@ -64,6 +71,9 @@ func (a repository) old(ctx context.Context, run *functions.Run, image, namespac
 
 	return o, nil
 }
+
+// silent are the reasons of a store that has not answered.
+var silent = []location.Reason{location.Unreachable, location.Throttled, location.ServerError, location.Cancelled, location.Unknown}
 
 // oldWith is old for one backup: nil, too, if the backup is in our repository beside upstream's.
 func (a repository) oldWith(ctx context.Context, run *functions.Run, id, tag, image, namespace string, pods pods) (*old, error) {

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
@@ -453,6 +454,32 @@ func TestReleaseOfVolumesInUse(t *testing.T) {
 	var f *record.Failure
 	if err := w.releaseVolumes(t.Context(), at, nil); !errors.As(err, &f) || f.Reason != "VolumeInUse" || !strings.Contains(f.Message, id) || len(refusals) != 0 {
 		t.Errorf("%v, %v left", err, refusals)
+	}
+}
+
+// TestUsedMeanwhile: a claim that a pod uses by the time it is to be replaced is not deleted, whatever was seen when the phase began.
+func TestUsedMeanwhile(t *testing.T) {
+	t.Parallel()
+
+	w := newWorld(t)
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "web-0", Namespace: "demo"}, Spec: corev1.PodSpec{Volumes: []corev1.Volume{{
+		VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}},
+	}}}}
+	w.with(w.volume("data", "vol-0000000000000000a", false), []runtime.Object{pod})
+	w.Limit = time.Millisecond
+
+	claim, err := w.run.Kube.Claim(t.Context(), "demo", "data")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	err = w.replaceAll(t.Context(), "demo", []*restoration{{claim: "data", there: claim}})
+	if !kube.IsReason(err, "VolumeInUse") || !strings.Contains(err.Error(), "web-0") {
+		t.Errorf("got %v", err)
+	}
+
+	if _, err := w.run.Kube.Claim(t.Context(), "demo", "data"); err != nil || w.holds != 0 {
+		t.Errorf("the claim: %v; %d holds", err, w.holds)
 	}
 }
 

@@ -3,8 +3,6 @@ package ebs
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"strings"
 
@@ -81,8 +79,4 @@ func read(f spec.Function, run *functions.Run, args map[string]any) (arguments, 
 
 // phaseID is the value of the tag by which a repeated phase, and the undo list, find what the phase has made. It differs between runs
 // of one name, so that nothing old is taken for it.
-func phaseID(run *functions.Run) string {
-	sum := sha256.Sum256([]byte(cloud.Unique(run)))
-
-	return hex.EncodeToString(sum[:])[:20]
-}
+func phaseID(run *functions.Run) string { return cloud.Digest(run)[:20] }

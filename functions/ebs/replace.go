@@ -83,6 +83,11 @@ func (s *session) replace(ctx context.Context, namespace string, r *restoration)
 	client := s.run.Kube.Clientset.CoreV1().PersistentVolumeClaims(namespace)
 
 	if r.there != nil {
+		// Snapshots and volumes were waited for since. A claim that is deleted while a pod uses it goes when the pod does, and nobody makes it again.
+		if err := s.unused(ctx, namespace, []*restoration{r}); err != nil {
+			return false, err
+		}
+
 		if err := s.run.Kube.Retry(ctx, func(ctx context.Context) error {
 			return client.Delete(ctx, r.claim, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &r.there.UID}})
 		}); err != nil && !apierrors.IsNotFound(err) {

@@ -141,7 +141,9 @@ func (s clusters) remove(ctx context.Context, found *database) error {
 		return errors.Join(errs...)
 	}
 
-	_, err := s.api.DeleteDBCluster(ctx, &awsrds.DeleteDBClusterInput{DBClusterIdentifier: &found.ID, SkipFinalSnapshot: aws.Bool(true)})
+	_, err := s.api.DeleteDBCluster(ctx, &awsrds.DeleteDBClusterInput{
+		DBClusterIdentifier: &found.ID, SkipFinalSnapshot: aws.Bool(true), DeleteAutomatedBackups: aws.Bool(found.Tag == s.tag),
+	})
 
 	return err
 }

@@ -4,8 +4,6 @@ package rds
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -90,7 +88,7 @@ func read(ctx context.Context, f spec.Function, run *functions.Run, args map[str
 	}
 
 	client := awsrds.NewFromConfig(config, func(o *awsrds.Options) { o.BaseEndpoint = a.BaseEndpoint(o.BaseEndpoint) })
-	s := &session{Patience: patience, run: run, api: client, tag: cmp.Or(a.Tag, cloud.TagOf(run))}
+	s := &session{Patience: patience, run: run, api: client, tag: cmp.Or(a.Tag, cloud.MarkOf(run))}
 	s.databases = instances{s}
 
 	if aurora(a.DBEngine) {
@@ -116,8 +114,7 @@ const longestIdentifier = 63
 // suffixed is an identifier made of that of an instance and ten characters that differ between runs and phases, but not when a
 // phase is repeated.
 func suffixed(run *functions.Run, id string) string {
-	sum := sha256.Sum256([]byte(cloud.Unique(run)))
-	suffix := hex.EncodeToString(sum[:])[:10]
+	suffix := cloud.Digest(run)[:10]
 
 	if room := longestIdentifier - len(suffix) - 1; len(id) > room {
 		id = id[:room]

@@ -150,7 +150,7 @@ func (s *session) waitGone(ctx context.Context, id string, accepted bool) error 
 		}
 
 		if err := s.remove(ctx, found); err != nil && !notReady(err) && !notFound(err) {
-			return cloud.State{}, cloud.Explain(fmt.Sprintf("deleting %s %q", s.word(), id), err)
+			return cloud.State{}, cloud.ExplainLasting(fmt.Sprintf("deleting %s %q", s.word(), id), err)
 		}
 
 		return cloud.State{Status: found.Status, Percent: -1}, nil
