@@ -163,8 +163,8 @@ status:
       blueprint: files
       object: {apiVersion: v1, group: apps, resource: statefulsets, kind: StatefulSet, name: app, namespace: {{ns}}}
       deferPhase: {name: "", state: ""}
-      phases: [{name: backup, state: complete, output: {backupID: %[7]s}, progress: {progressPercent: "100"}}]
-      artifacts: {files: {keyValue: {id: %[7]s, tag: a1b2c3d4e5}}}
+      phases: [{name: backup, state: complete, output: {backupID: %[7]q}, progress: {progressPercent: "100"}}]
+      artifacts: {files: {keyValue: {id: %[7]q, tag: a1b2c3d4e5}}}
 `, kanister, bucket, env(t, "S3_ENDPOINT"), env(t, "S3_REGION"), env(t, "AWS_ACCESS_KEY_ID"), env(t, "AWS_SECRET_ACCESS_KEY"), id))
 
 	from := "actionset/" + kanister + "/backup-x1y2"
