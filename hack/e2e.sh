@@ -9,7 +9,9 @@ KANISTER_AUDIT_LOG=$(cd hack && go run ./cluster audit-log)
 KANISTER_PLUGIN=$PWD/bin/kubectl-kanister
 KUBECTL=$(find "$cache/bin" -name 'kubectl-v*' ! -name '*.lock' ! -name '*.new' | sort -V | tail -n 1)
 export KUBECONFIG KANISTER_AUDIT_LOG KANISTER_PLUGIN KUBECTL
-mapfile -t images < <(cd hack && go run ./image all)
-(cd hack && go run ./cluster load-image "${images[@]}" && go run ./backends up)
-eval "$(cd hack && go run ./backends env)"
+mapfile -t images < <(cd hack && go run ./image all fakegcs azurite)
+(cd hack && go run ./cluster load-image "${images[@]}")
+for kind in s3 gcs azure; do
+	eval "$(cd hack && go run ./backends up --kind "$kind" --bucket e2e)"
+done
 go test -tags e2e -count=1 -timeout 40m -parallel "${E2E_PARALLEL:-4}" "$@" ./e2e/...

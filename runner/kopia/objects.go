@@ -6,11 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 
 	"github.com/kopia/kopia/repo/blob"
 	"github.com/kopia/kopia/repo/blob/retrying"
-	gocloud "gocloud.dev/blob"
-	"gocloud.dev/gcerrors"
 
 	"github.com/kubectl-kanister/kubectl-kanister/runner/location"
 )
@@ -18,23 +17,29 @@ import (
 // objectStorage is kopia's view of a bucket of GCS or a container of Azure. kopia's own have no word for the endpoint and the
 // certificates of a profile.
 type objectStorage struct {
-	bucket *gocloud.Bucket
-	name   string // "gs://bucket"
-	prefix string
+	store  location.Ranged
+	prefix string // relative to that of the profile
+
+	closing sync.Once
 }
 
 func openObjects(ctx context.Context, options Options, prefix string) (blob.Storage, error) {
-	bucket, name, err := location.OpenBucket(ctx, options.Profile)
+	store, err := location.Open(ctx, options.Profile, options.Location...)
 	if err != nil {
 		return nil, err
 	}
 
-	return retrying.NewWrapper(&objectStorage{bucket: bucket, name: name, prefix: prefix}), nil
+	ranged, ok := store.(location.Ranged)
+	if !ok {
+		return nil, fmt.Errorf("opening %q: it cannot read ranges of objects", store.URL(""))
+	}
+
+	return retrying.NewWrapper(&objectStorage{store: ranged, prefix: prefix}), nil
 }
 
 func (s *objectStorage) key(id blob.ID) string { return s.prefix + string(id) }
 
-func (s *objectStorage) DisplayName() string { return s.name + "/" + s.prefix }
+func (s *objectStorage) DisplayName() string { return s.store.URL(s.prefix) }
 
 func (s *objectStorage) ConnectionInfo() blob.ConnectionInfo {
 	return blob.ConnectionInfo{Type: storageType, Config: &storageRef{}}
@@ -62,36 +67,25 @@ func (s *objectStorage) PutBlob(ctx context.Context, id blob.ID, data blob.Bytes
 }
 
 func (s *objectStorage) put(ctx context.Context, id blob.ID, data blob.Bytes, ifAbsent bool) error {
-	ctx, cancel := context.WithCancel(ctx) // a writer whose context ends before it is closed leaves nothing behind
-	defer cancel()
+	r := data.Reader()
+	defer r.Close() // memory
 
-	w, err := s.bucket.NewWriter(ctx, s.key(id), &gocloud.WriterOptions{
-		ContentType: "application/x-kopia", DisableContentTypeDetection: true, IfNotExist: ifAbsent, BufferSize: max(data.Length(), 1), MaxConcurrency: 1,
-	})
+	if !ifAbsent {
+		_, err := s.store.Put(ctx, s.key(id), r)
+
+		return err
+	}
+
+	content, err := io.ReadAll(r)
 	if err != nil {
 		return err
 	}
 
-	if _, err := data.WriteTo(w); err != nil {
-		cancel()
-
-		_ = w.Close()
-
+	if err := s.store.PutNew(ctx, s.key(id), content); !errors.Is(err, location.ErrExists) {
 		return err
 	}
 
-	err = w.Close()
-
-	switch code := location.HTTPStatus(err); {
-	case err == nil:
-		return nil
-	case ifAbsent && (code == http.StatusPreconditionFailed || code == http.StatusConflict || gcerrors.Code(err) == gcerrors.FailedPrecondition || gcerrors.Code(err) == gcerrors.AlreadyExists):
-		return blob.ErrBlobAlreadyExists
-	case gcerrors.Code(err) == gcerrors.NotFound:
-		return location.MissingBucket(err)
-	default:
-		return err
-	}
+	return blob.ErrBlobAlreadyExists
 }
 
 func (s *objectStorage) GetBlob(ctx context.Context, id blob.ID, offset, length int64, output blob.OutputBuffer) error {
@@ -107,13 +101,13 @@ func (s *objectStorage) GetBlob(ctx context.Context, id blob.ID, offset, length 
 		return err
 	}
 
-	r, err := s.bucket.NewRangeReader(ctx, s.key(id), offset, length, nil)
+	r, err := s.store.GetRange(ctx, s.key(id), offset, length)
 	if err != nil {
 		if location.HTTPStatus(err) == http.StatusRequestedRangeNotSatisfiable {
 			return blob.ErrInvalidRange
 		}
 
-		return s.translate(ctx, err)
+		return missingBlob(err)
 	}
 	defer r.Close() // read only
 
@@ -125,56 +119,40 @@ func (s *objectStorage) GetBlob(ctx context.Context, id blob.ID, offset, length 
 }
 
 func (s *objectStorage) GetMetadata(ctx context.Context, id blob.ID) (blob.Metadata, error) {
-	attributes, err := s.bucket.Attributes(ctx, s.key(id))
+	o, err := s.store.Stat(ctx, s.key(id))
 	if err != nil {
-		return blob.Metadata{}, s.translate(ctx, err)
+		return blob.Metadata{}, missingBlob(err)
 	}
 
-	return blob.Metadata{BlobID: id, Length: attributes.Size, Timestamp: attributes.ModTime}, nil
+	return blob.Metadata{BlobID: id, Length: o.Size, Timestamp: o.Modified}, nil
 }
 
 func (s *objectStorage) DeleteBlob(ctx context.Context, id blob.ID) error {
-	err := s.bucket.Delete(ctx, s.key(id))
-	if gcerrors.Code(err) == gcerrors.NotFound {
-		return nil
+	return s.store.Delete(ctx, s.key(id))
+}
+
+func (s *objectStorage) ListBlobs(ctx context.Context, prefix blob.ID, visit func(blob.Metadata) error) error {
+	return s.store.List(ctx, s.key(prefix), func(o location.Object) error {
+		return visit(blob.Metadata{BlobID: blob.ID(o.Key[len(s.prefix):]), Length: o.Size, Timestamp: o.Modified})
+	})
+}
+
+func missingBlob(err error) error {
+	if errors.Is(err, location.ErrNotFound) {
+		return blob.ErrBlobNotFound
 	}
 
 	return err
 }
 
-func (s *objectStorage) ListBlobs(ctx context.Context, prefix blob.ID, visit func(blob.Metadata) error) error {
-	for objects := s.bucket.List(&gocloud.ListOptions{Prefix: s.key(prefix)}); ; {
-		o, err := objects.Next(ctx)
+// Close may be called twice, as that of kopia's own storages: a server and the repository that it serves both do.
+func (s *objectStorage) Close(context.Context) error {
+	var err error
 
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case gcerrors.Code(err) == gcerrors.NotFound:
-			return location.MissingBucket(err)
-		case err != nil:
-			return err
-		}
+	s.closing.Do(func() { err = s.store.Close() })
 
-		if err := visit(blob.Metadata{BlobID: blob.ID(o.Key[len(s.prefix):]), Length: o.Size, Timestamp: o.ModTime}); err != nil {
-			return err
-		}
-	}
+	return err
 }
-
-// translate tells a missing blob from a missing bucket, which looks like it.
-func (s *objectStorage) translate(ctx context.Context, err error) error {
-	if gcerrors.Code(err) != gcerrors.NotFound {
-		return err
-	}
-
-	if there, accessErr := s.bucket.IsAccessible(ctx); accessErr == nil && !there {
-		return location.MissingBucket(err)
-	}
-
-	return blob.ErrBlobNotFound
-}
-
-func (s *objectStorage) Close(context.Context) error { return s.bucket.Close() }
 
 func (s *objectStorage) FlushCaches(context.Context) error { return nil }
 

@@ -28,6 +28,19 @@ const password = "correct horse battery staple"
 // stores are the places that every test of this package runs against.
 func stores(t *testing.T, test func(t *testing.T, options kopia.Options)) {
 	t.Helper()
+	cliStores(t, test)
+
+	// Azure's, which goes the same way, is tested on the cluster.
+	t.Run("GCS", func(t *testing.T) {
+		server := locationtest.FakeGCSPlain(t)
+		server.Bucket(t, "backups")
+		test(t, kopia.Options{Profile: server.Profile("backups", "team/a", "{}"), Prefix: "backups/app", Password: password, Scratch: t.TempDir(), CacheBytes: 64 << 20})
+	})
+}
+
+// cliStores are those that kopia's own program can open too: its words for others have no endpoint.
+func cliStores(t *testing.T, test func(t *testing.T, options kopia.Options)) {
+	t.Helper()
 
 	t.Run("filestore", func(t *testing.T) {
 		test(t, kopia.Options{

@@ -96,7 +96,7 @@ func openStorage(ctx context.Context, options Options, key string) (blob.Storage
 	case blueprint.LocationS3:
 		storage, err = openS3(ctx, options, prefix)
 	case blueprint.LocationGCS, blueprint.LocationAzure:
-		storage, err = openObjects(ctx, options, prefix)
+		storage, err = openObjects(ctx, options, strings.TrimPrefix(location.Join(key)+"/", "/"))
 	case blueprint.LocationFilestore:
 		storage, sync, err = openDirectory(ctx, options, prefix)
 	default:

@@ -1,7 +1,6 @@
 package location
 
 import (
-	"context"
 	"fmt"
 	"net/url"
 	"strings"
@@ -11,8 +10,6 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/params"
-	"gocloud.dev/blob"
-	"gocloud.dev/blob/azureblob"
 )
 
 // Azure is what a profile says about an Azure storage account. Key is empty for the pod's own identity.
@@ -21,16 +18,6 @@ type Azure struct {
 	// Domain is the part after "<account>.", for example "blob.core.windows.net"; Plain means http.
 	Domain string
 	Plain  bool
-}
-
-// azureDomains by azure_storage_environment, the names of Azure's clouds.
-var azureDomains = map[string]string{
-	"":                       "blob.core.windows.net",
-	"AZURECLOUD":             "blob.core.windows.net",
-	"AZUREPUBLICCLOUD":       "blob.core.windows.net",
-	"AZUREUSGOVERNMENT":      "blob.core.usgovcloudapi.net",
-	"AZUREUSGOVERNMENTCLOUD": "blob.core.usgovcloudapi.net",
-	"AZURECHINACLOUD":        "blob.core.chinacloudapi.cn",
 }
 
 // AzureAccount resolves account, key and domain of an azure profile (COMPAT §1.5). A custom endpoint is written
@@ -55,7 +42,7 @@ func AzureAccount(profile *params.Profile) (Azure, error) {
 		return a, badProfile("credential", "the storage account is empty")
 	}
 
-	domain, known := azureDomains[strings.ToUpper(environment)]
+	domain, known := params.AzureDomains[strings.ToUpper(environment)]
 	if !known {
 		return a, badProfile("azure_storage_environment", fmt.Sprintf("%q is unknown", environment))
 	}
@@ -89,30 +76,30 @@ func (a Azure) URL(name string) string {
 	return fmt.Sprintf("%s://%s.%s/%s", scheme, a.Account, a.Domain, url.PathEscape(name))
 }
 
-// azureBucket opens the container of an azure profile.
-func azureBucket(ctx context.Context, profile *params.Profile) (*blob.Bucket, string, error) {
+// openAzure opens the container of an azure profile.
+func openAzure(profile *params.Profile) (Store, error) {
 	if profile.Location.Bucket == "" {
-		return nil, "", badProfile("location.bucket", "is empty")
+		return nil, badProfile("location.bucket", "is empty")
 	}
 
 	account, err := AzureAccount(profile)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 
 	transport, err := HTTPClient(profile)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 
 	client, err := azureContainer(account, profile.Location.Bucket, azcore.ClientOptions{Transport: transport})
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 
-	bucket, err := azureblob.OpenBucket(ctx, client, nil)
-
-	return bucket, "azure://" + account.Account + "/" + profile.Location.Bucket, err
+	return &azureStore{
+		container: client, idle: transport, name: "azure://" + account.Account + "/" + profile.Location.Bucket, prefix: Clean(profile.Location.Prefix),
+	}, nil
 }
 
 func azureContainer(account Azure, name string, options azcore.ClientOptions) (*container.Client, error) {

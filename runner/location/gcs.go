@@ -3,6 +3,9 @@ package location
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -102,7 +105,32 @@ func googleCredentials(ctx context.Context, account []byte) (*google.Credentials
 		return google.FindDefaultCredentials(ctx, gcsScope)
 	}
 
+	// Whether its private key is one shows otherwise with the first request only.
+	config, err := google.JWTConfigFromJSON(account, gcsScope)
+	if err != nil {
+		return nil, err
+	}
+
+	if !isPrivateKey(config.PrivateKey) {
+		return nil, errors.New("private_key is no PEM of a private key")
+	}
+
 	return google.CredentialsFromJSONWithType(ctx, account, google.ServiceAccount, gcsScope)
+}
+
+func isPrivateKey(text []byte) bool {
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return false
+	}
+
+	if _, err := x509.ParsePKCS8PrivateKey(block.Bytes); err == nil {
+		return true
+	}
+
+	_, err := x509.ParsePKCS1PrivateKey(block.Bytes)
+
+	return err == nil
 }
 
 // GoogleServiceAccount is the service-account JSON of a credential; nil means the pod's own identity (COMPAT §1.5: in a key pair

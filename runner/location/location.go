@@ -45,6 +45,14 @@ type Store interface {
 	Close() error
 }
 
+// Ranged is a Store that reads ranges of objects: those of GCS and Azure.
+type Ranged interface {
+	Store
+	// GetRange streams length bytes (-1: all) from offset on, fewer where the object ends. HTTPStatus of the error is 416 when offset lies
+	// behind the end.
+	GetRange(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error)
+}
+
 // ErrNotFound is wrapped by errors about an object that does not exist; ErrExists by PutNew on one that does.
 var (
 	ErrNotFound = errors.New("no such object")
@@ -98,8 +106,10 @@ func open(ctx context.Context, profile *params.Profile, s settings) (Store, erro
 		}
 
 		return &s3Store{s3: client, bucket: profile.Location.Bucket, prefix: Clean(profile.Location.Prefix)}, nil
-	case blueprint.LocationGCS, blueprint.LocationAzure:
-		return openBucketStore(ctx, profile)
+	case blueprint.LocationGCS:
+		return openGCS(ctx, profile)
+	case blueprint.LocationAzure:
+		return openAzure(profile)
 	case blueprint.LocationFilestore:
 		return openFile(s.mountPath, Clean(profile.Location.Prefix))
 	case blueprint.LocationKopia:

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"gocloud.dev/gcerrors"
+	"golang.org/x/oauth2"
 	"google.golang.org/api/googleapi"
 )
 
@@ -122,6 +123,7 @@ func shorten(err error) error {
 
 	var (
 		api      smithy.APIError
+		azure    *azcore.ResponseError
 		identity *IdentityError
 	)
 
@@ -133,6 +135,8 @@ func shorten(err error) error {
 		if status := HTTPStatus(err); status != 0 {
 			text += fmt.Sprintf(" (HTTP %d)", status)
 		}
+	case errors.As(err, &azure): // its own text is the whole answer
+		text = strings.TrimSpace(fmt.Sprintf("%s (HTTP %d)", azure.ErrorCode, azure.StatusCode))
 	}
 
 	if first, _, more := strings.Cut(text, "\n"); more {
@@ -185,6 +189,11 @@ func classify(err error) (Reason, string) {
 		return identity.Reason, identity.Hint
 	}
 
+	var token *oauth2.RetrieveError
+	if errors.As(err, &token) && token.Response != nil && token.Response.StatusCode < http.StatusInternalServerError {
+		return WrongKey, hintWrongAccount
+	}
+
 	if reason, hint := classifyCode(err); reason != "" {
 		return reason, hint
 	}
@@ -214,11 +223,12 @@ func classify(err error) (Reason, string) {
 }
 
 const (
-	hintWrongKey = "check access key and secret of the profile"
-	hintDenied   = "the key is known but may not do this: check the bucket's policy and the key's permissions (list, get, put, delete)"
-	hintBucket   = "create the bucket, or correct location.bucket, location.region and location.endpoint of the profile"
-	hintClock    = "set the clock of the node (NTP)"
-	hintTLS      = "give the store's CA with --ca-bundle (or, in a laboratory only, --skip-ssl-verification); check that the endpoint's name is in its certificate"
+	hintWrongKey     = "check access key and secret of the profile"
+	hintWrongAccount = "Google does not take this key for the service account's: it may be deleted or disabled, or the clock of the node is wrong; make a new key"
+	hintDenied       = "the key is known but may not do this: check the bucket's policy and the key's permissions (list, get, put, delete)"
+	hintBucket       = "create the bucket, or correct location.bucket, location.region and location.endpoint of the profile"
+	hintClock        = "set the clock of the node (NTP)"
+	hintTLS          = "give the store's CA with --ca-bundle (or, in a laboratory only, --skip-ssl-verification); check that the endpoint's name is in its certificate"
 )
 
 // classifyCode reads the error codes of S3 and Azure, which say more than the HTTP status does.

@@ -52,6 +52,17 @@ var typedSecrets = map[corev1.SecretType]typedSecret{
 	SecretTypeFilestore: {},
 }
 
+// AzureDomains are the domains of storage accounts by azure_storage_environment, the name of one of Azure's clouds in capitals; "" stands
+// for the public one.
+var AzureDomains = map[string]string{
+	"":                       "blob.core.windows.net",
+	"AZURECLOUD":             "blob.core.windows.net",
+	"AZUREPUBLICCLOUD":       "blob.core.windows.net",
+	"AZUREUSGOVERNMENT":      "blob.core.usgovcloudapi.net",
+	"AZUREUSGOVERNMENTCLOUD": "blob.core.usgovcloudapi.net",
+	"AZURECHINACLOUD":        "blob.core.chinacloudapi.cn",
+}
+
 // Keys that a profile's Secret may hold beside the credential. Ours: upstream knows none of them.
 const (
 	// KeyProfile holds the Profile as upstream's YAML; only in Secrets that are profiles themselves.

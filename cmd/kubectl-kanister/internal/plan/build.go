@@ -28,7 +28,7 @@ func New(ctx context.Context, request Request) (*Plan, error) {
 
 	if request.Profile == nil && NeedsProfile(action, request.RepositoryServer != nil) {
 		return nil, exit.New(exit.Usage, fmt.Errorf("planning %s: action %q of blueprint %q needs a profile, and none is given",
-			request.Action, request.Action, request.Blueprint.Name), "kubectl kanister profile create s3|file --help")
+			request.Action, request.Action, request.Blueprint.Name), "kubectl kanister profile create --help")
 	}
 
 	name := cmp.Or(request.Name, RunName(request.Action, request.Target, request.Suffix))

@@ -18,7 +18,7 @@ import (
 )
 
 // createProfile is the next thing to type where there is no profile.
-const createProfile = "kubectl kanister profile create s3 NAME --help, or: kubectl kanister profile create file NAME --help"
+const createProfile = "kubectl kanister profile create --help, which has s3, gcs, azure and file"
 
 // ErrNoProfile: none is named and the namespace has no default.
 var ErrNoProfile = errors.New("no profile")

@@ -3,6 +3,9 @@ package profile
 import (
 	"context"
 	"encoding/base64"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
@@ -107,6 +110,10 @@ func (o *azureOptions) Validate() error {
 		return wrong("give --storage-key-file FILE, or --pod-identity", "flag --storage-key: it is missing, and AZURE_STORAGE_KEY is not set")
 	}
 
+	if _, known := params.AzureDomains[strings.ToUpper(o.StorageEnv)]; !known {
+		return wrong("one of "+strings.Join(slices.Sorted(maps.Keys(params.AzureDomains))[1:], ", "), "flag --storage-env: %q is no cloud of Azure's", o.StorageEnv)
+	}
+
 	if _, err := base64.StdEncoding.DecodeString(o.Key); err != nil {
 		return wrong("copy it from the account's access keys", "flag --storage-key: it is not base64, as keys of storage accounts are")
 	}
@@ -125,6 +132,9 @@ func (o *azureOptions) Run(ctx context.Context) error {
 
 	if o.StorageEnv != "" || o.PodIdentity {
 		data := map[string][]byte{"azure_storage_account_id": []byte(o.Account)}
+		if o.PodIdentity {
+			data["azure_federated_identity"] = []byte("true")
+		}
 
 		for key, value := range map[string]string{"azure_storage_key": o.Key, "azure_storage_environment": o.StorageEnv} {
 			if value != "" {

@@ -37,9 +37,11 @@ one of a namespace becomes its default.`,
 
 	create := &cobra.Command{
 		Use:   "create KIND",
-		Short: "Create a profile: an S3 bucket or a volume",
+		Short: "Create a profile: a bucket in S3 or GCS, a container in Azure, or a volume",
 		Example: `  # A bucket; the keys are read from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
   kubectl kanister profile create s3 offsite --bucket backups --region eu-central-1
+  # A bucket of Google's
+  kubectl kanister profile create gcs offsite --bucket backups --service-key key.json
   # A volume in the cluster
   kubectl kanister profile create file --claim backups --size 5Gi`,
 	}

@@ -11,52 +11,39 @@ import (
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
 
-	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/params"
 )
 
-// bucketStore is a Store over a gocloud bucket: GCS and Azure.
-type bucketStore struct {
+// gcsStore keeps objects in a bucket of Google Cloud Storage.
+type gcsStore struct {
 	bucket *blob.Bucket
 	name   string // "gs://bucket"
 	prefix string
 }
 
-// OpenBucket opens the bucket of a profile whose location is GCS, or the container of one that is Azure, and names it for people. The
-// profile's prefix does not count. It makes no request.
-func OpenBucket(ctx context.Context, profile *params.Profile) (*blob.Bucket, string, error) {
-	if profile.Location.Type == blueprint.LocationAzure {
-		return azureBucket(ctx, profile)
-	}
-
+func openGCS(ctx context.Context, profile *params.Profile) (Store, error) {
 	bucket, err := gcsBucket(ctx, profile)
-
-	return bucket, "gs://" + profile.Location.Bucket, err
-}
-
-func openBucketStore(ctx context.Context, profile *params.Profile) (Store, error) {
-	bucket, name, err := OpenBucket(ctx, profile)
 	if err != nil {
 		return nil, err
 	}
 
-	return &bucketStore{bucket: bucket, name: name, prefix: Clean(profile.Location.Prefix)}, nil
+	return &gcsStore{bucket: bucket, name: "gs://" + profile.Location.Bucket, prefix: Clean(profile.Location.Prefix)}, nil
 }
 
 // bufferSize of one upload in flight: large enough that a chunk is worth its request.
 const bufferSize = 8 << 20
 
-func (b *bucketStore) URL(key string) string { return b.name + "/" + Join(b.prefix, key) }
+func (b *gcsStore) URL(key string) string { return b.name + "/" + Join(b.prefix, key) }
 
-func (b *bucketStore) Close() error { return b.bucket.Close() }
+func (b *gcsStore) Close() error { return b.bucket.Close() }
 
-func (b *bucketStore) Put(ctx context.Context, key string, r io.Reader) (int64, error) {
+func (b *gcsStore) Put(ctx context.Context, key string, r io.Reader) (int64, error) {
 	n, err := b.put(ctx, key, r, false)
 
 	return n, wrap("putting object", b.URL(key), b.missing(err))
 }
 
-func (b *bucketStore) PutNew(ctx context.Context, key string, content []byte) error {
+func (b *gcsStore) PutNew(ctx context.Context, key string, content []byte) error {
 	_, err := b.put(ctx, key, bytes.NewReader(content), true)
 	if gcerrors.Code(err) == gcerrors.FailedPrecondition || gcerrors.Code(err) == gcerrors.AlreadyExists ||
 		HTTPStatus(err) == http.StatusPreconditionFailed || HTTPStatus(err) == http.StatusConflict {
@@ -66,7 +53,7 @@ func (b *bucketStore) PutNew(ctx context.Context, key string, content []byte) er
 	return wrap("putting object", b.URL(key), b.missing(err))
 }
 
-func (b *bucketStore) put(ctx context.Context, key string, r io.Reader, ifAbsent bool) (int64, error) {
+func (b *gcsStore) put(ctx context.Context, key string, r io.Reader, ifAbsent bool) (int64, error) {
 	// A writer whose context is cancelled before Close leaves nothing behind.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -90,36 +77,39 @@ func (b *bucketStore) put(ctx context.Context, key string, r io.Reader, ifAbsent
 	return n, w.Close()
 }
 
-// missing tells a missing bucket from a missing object where only a write can fail with "not found".
-func (b *bucketStore) missing(err error) error {
+// missing says that the bucket is not there, where "not found" can be about nothing else.
+func (b *gcsStore) missing(err error) error {
 	if gcerrors.Code(err) == gcerrors.NotFound || HTTPStatus(err) == http.StatusNotFound {
-		return MissingBucket(err)
+		return &Error{Reason: NoBucket, Hint: hintBucket, Err: shorten(err)}
 	}
 
 	return err
 }
 
-// MissingBucket is an error about a bucket that is not there.
-func MissingBucket(err error) error {
-	return &Error{Reason: NoBucket, Hint: hintBucket, Err: shorten(err)}
+// Get is resumed by Google's client.
+func (b *gcsStore) Get(ctx context.Context, key string) (io.ReadCloser, error) {
+	return b.GetRange(ctx, key, 0, -1)
 }
 
-func (b *bucketStore) Get(ctx context.Context, key string) (io.ReadCloser, error) {
-	r, err := b.bucket.NewReader(ctx, Join(b.prefix, key), nil)
+func (b *gcsStore) GetRange(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error) {
+	r, err := b.bucket.NewRangeReader(ctx, Join(b.prefix, key), offset, length, nil)
+	if err != nil {
+		return nil, wrap("getting object", b.URL(key), b.notFound(ctx, err))
+	}
 
-	return r, wrap("getting object", b.URL(key), notFound(err))
+	return &reasoned{ReadCloser: r, url: b.URL(key)}, nil
 }
 
-func (b *bucketStore) Stat(ctx context.Context, key string) (Object, error) {
+func (b *gcsStore) Stat(ctx context.Context, key string) (Object, error) {
 	attributes, err := b.bucket.Attributes(ctx, Join(b.prefix, key))
 	if err != nil {
-		return Object{}, wrap("looking up object", b.URL(key), notFound(err))
+		return Object{}, wrap("looking up object", b.URL(key), b.notFound(ctx, err))
 	}
 
 	return Object{Key: Clean(key), Size: attributes.Size, Modified: attributes.ModTime}, nil
 }
 
-func (b *bucketStore) List(ctx context.Context, prefix string, visit func(Object) error) error {
+func (b *gcsStore) List(ctx context.Context, prefix string, visit func(Object) error) error {
 	root := ""
 	if b.prefix != "" {
 		root = b.prefix + "/"
@@ -141,7 +131,7 @@ func (b *bucketStore) List(ctx context.Context, prefix string, visit func(Object
 	}
 }
 
-func (b *bucketStore) Delete(ctx context.Context, key string) error {
+func (b *gcsStore) Delete(ctx context.Context, key string) error {
 	err := b.bucket.Delete(ctx, Join(b.prefix, key))
 	if gcerrors.Code(err) == gcerrors.NotFound {
 		return nil
@@ -150,10 +140,15 @@ func (b *bucketStore) Delete(ctx context.Context, key string) error {
 	return wrap("deleting object", b.URL(key), err)
 }
 
-func notFound(err error) error {
-	if gcerrors.Code(err) == gcerrors.NotFound {
-		return fmt.Errorf("%w (%w)", ErrNotFound, err)
+// notFound tells a missing object from a missing bucket, which looks like it.
+func (b *gcsStore) notFound(ctx context.Context, err error) error {
+	if gcerrors.Code(err) != gcerrors.NotFound {
+		return err
 	}
 
-	return err
+	if there, accessErr := b.bucket.IsAccessible(ctx); accessErr == nil && !there {
+		return b.missing(err)
+	}
+
+	return fmt.Errorf("%w (%w)", ErrNotFound, err)
 }
