@@ -1,6 +1,7 @@
 package pack
 
 import (
+	"maps"
 	"path"
 	"time"
 
@@ -78,15 +79,22 @@ func job(p *plan.Plan, o Options) *batchv1.Job {
 }
 
 // podMeta keeps service meshes from adding a sidecar, which would keep the pod from ever ending, and the autoscaler from
-// moving a backup that is under way.
+// moving a backup that is under way. The run's labels and annotations for pods count here, too: network policies and the webhooks of
+// clouds' identities go by them.
 func podMeta(p *plan.Plan) metav1.ObjectMeta {
-	m := metav1.ObjectMeta{Labels: labels(p), Annotations: map[string]string{
-		"cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
-		"karpenter.sh/do-not-disrupt":                    "true",
-		"kubectl.kubernetes.io/default-container":        Container,
-		"linkerd.io/inject":                              "disabled",
-	}}
-	m.Labels["sidecar.istio.io/inject"] = "false"
+	m := metav1.ObjectMeta{
+		Labels: map[string]string{"sidecar.istio.io/inject": "false"},
+		Annotations: map[string]string{
+			"cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+			"karpenter.sh/do-not-disrupt":                    "true",
+			"linkerd.io/inject":                              "disabled",
+		},
+	}
+	maps.Copy(m.Labels, p.Input.PodLabels)
+	maps.Copy(m.Annotations, p.Input.PodAnnotations)
+	// What a run is found by is not for others to say.
+	maps.Copy(m.Labels, labels(p))
+	m.Annotations["kubectl.kubernetes.io/default-container"] = Container
 
 	return m
 }

@@ -73,6 +73,10 @@ func TestPack(t *testing.T) {
 		"file-profile": func(p *plan.Plan, _ *pack.Options) {
 			p.Input.Profile = &record.Profile{Name: "backups", Location: blueprint.Location{Type: blueprint.LocationFilestore, ClaimName: "backups"}}
 		},
+		"pod-labels": func(p *plan.Plan, _ *pack.Options) {
+			p.Input.PodLabels = map[string]string{"azure.workload.identity/use": "true", record.LabelRun: "another", "sidecar.istio.io/inject": "true"}
+			p.Input.PodAnnotations = map[string]string{"team": "dba", "kubectl.kubernetes.io/default-container": "other"}
+		},
 		"elsewhere": func(p *plan.Plan, _ *pack.Options) {
 			p.Grants = append([]plan.Grant{
 				{Rule: rbacv1.PolicyRule{APIGroups: []string{"storage.k8s.io"}, Resources: []string{"storageclasses"}, Verbs: []string{"get"}}},

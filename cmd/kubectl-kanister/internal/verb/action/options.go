@@ -145,8 +145,8 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 		"Permission that the run gets besides those that its functions are known to need: VERBS:RESOURCE[.GROUP][/SUBRESOURCE][=NAME][@NAMESPACE], "+
 			"e.g. get,patch:deployments.apps=web; an empty NAMESPACE is the whole cluster. For functions of one's own. Repeatable")
 	fs.StringVar(&o.PodOverride, "pod-override", o.PodOverride, "File with a pod spec fragment that is merged into the pods of the blueprint's phases")
-	fs.StringToStringVar(&o.PodLabels, "pod-label", o.PodLabels, "Label KEY=VALUE on the pods of the blueprint's phases")
-	fs.StringToStringVar(&o.PodAnnotations, "pod-annotation", o.PodAnnotations, "Annotation KEY=VALUE on the pods of the blueprint's phases")
+	fs.StringToStringVar(&o.PodLabels, "pod-label", o.PodLabels, "Label KEY=VALUE on all pods of the run")
+	fs.StringToStringVar(&o.PodAnnotations, "pod-annotation", o.PodAnnotations, "Annotation KEY=VALUE on all pods of the run")
 	o.UI.AddFlags(fs)
 }
 
