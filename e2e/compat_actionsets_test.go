@@ -113,6 +113,7 @@ func TestCompatOldBackups(t *testing.T) {
 	w.Bash(`cd /data; mkdir -p 'odd dir/*'; head -c 3000000 /dev/urandom > 'odd dir/*/noise'; echo one > first; ln -s first link; chmod 640 first; touch -d 2020-01-02T03:04:05Z first`)
 	before := w.Fingerprint()
 	id := w.resticBackup(bucket, "a1b2c3d4e5")
+	stop := w.Eavesdrop(map[string]string{"the store's key": env(t, "AWS_SECRET_ACCESS_KEY")})
 
 	kanister := w.kanisterNamespace()
 	w.applyAnywhere(strings.NewReplacer("name: files}", "name: files, namespace: "+kanister+"}", "IMAGE", compatImage).Replace(oldBlueprint))
@@ -162,8 +163,8 @@ status:
       blueprint: files
       object: {apiVersion: v1, group: apps, resource: statefulsets, kind: StatefulSet, name: app, namespace: {{ns}}}
       deferPhase: {name: "", state: ""}
-      phases: [{name: backup, state: complete, output: {backupID: %[7]s}, progress: {progressPercent: "100"}}]
-      artifacts: {files: {keyValue: {id: %[7]s, tag: a1b2c3d4e5}}}
+      phases: [{name: backup, state: complete, output: {backupID: %[7]q}, progress: {progressPercent: "100"}}]
+      artifacts: {files: {keyValue: {id: %[7]q, tag: a1b2c3d4e5}}}
 `, kanister, bucket, env(t, "S3_ENDPOINT"), env(t, "S3_REGION"), env(t, "AWS_ACCESS_KEY_ID"), env(t, "AWS_SECRET_ACCESS_KEY"), id))
 
 	from := "actionset/" + kanister + "/backup-x1y2"
@@ -222,6 +223,11 @@ status:
 	w.Want(0, "delete", "--from", fresh.Run)
 
 	w.Contains(w.Want(3, "delete", "--from", from).Stderr, "it is not in the restic repository")
+	stop()
+
+	if w.ears.seen["restic"] == 0 {
+		t.Error("no process of restic was seen")
+	}
 }
 
 // applyAnywhere is Apply for objects that say their namespaces themselves.

@@ -21,9 +21,10 @@ const (
 	roleNext   = "arn:aws:iam::000000000001:role/next"   // trusts the role of the pods
 )
 
-// awsPod is a stand-in for STS, S3, EC2 and RDS in one (hack/aws): AKIALOW may only assume roles, whose keys expire, and the S3 server
-// behind it is reached with good keys only. It is not AWS.
-const awsPod = `
+// awsStandIn begins the manifest of a stand-in for AWS (hack/aws) with PostgreSQL, as far as all have it; what follows are variables, and
+// awsStandInEnd. %[1]s is the securityContext of a container, %[2]s the image with PostgreSQL.
+const (
+	awsStandIn = `
 apiVersion: v1
 kind: Service
 metadata: {name: aws}
@@ -46,7 +47,17 @@ spec:
       env:
         - {name: HOST, valueFrom: {fieldRef: {fieldPath: status.podIP}}}
         - {name: DIR, value: /data}
-        - {name: KEY_IDS, value: "AKIATEST:wJalrXUtnFEMIK7MDENG AKIALOW:low-k3y-0f-n0b0dy:sts"}
+`
+	awsStandInEnd = `      readinessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1}
+      securityContext: %[1]s
+      volumeMounts: [{name: tools, mountPath: /tools}, {name: data, mountPath: /data}]
+  volumes: [{name: tools, emptyDir: {}}, {name: data, emptyDir: {}}]
+`
+)
+
+// awsPod is a stand-in for STS, S3, EC2 and RDS in one (hack/aws): AKIALOW may only assume roles, whose keys expire, and the S3 server
+// behind it is reached with good keys only. It is not AWS.
+const awsPod = awsStandIn + `        - {name: KEY_IDS, value: "AKIATEST:wJalrXUtnFEMIK7MDENG AKIALOW:low-k3y-0f-n0b0dy:sts"}
         - {name: ROLES, value: "%[3]s AKIALOW AKIATEST; %[4]s system:serviceaccount:{{ns}}:identity; %[5]s %[4]s"}
         - {name: ISSUER, value: "https://kubernetes.default.svc.cluster.local"}
         - {name: JWKS, value: '%[10]s'}
@@ -54,11 +65,7 @@ spec:
         - {name: S3_ENDPOINT, value: "%[7]s"}
         - {name: S3_KEY_ID, value: "%[8]s"}
         - {name: S3_SECRET, value: "%[9]s"}
-      readinessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1}
-      securityContext: %[1]s
-      volumeMounts: [{name: tools, mountPath: /tools}, {name: data, mountPath: /data}]
-  volumes: [{name: tools, emptyDir: {}}, {name: data, emptyDir: {}}]
-`
+` + awsStandInEnd
 
 // webhook is what EKS's webhook for pod identities does: pods of the ServiceAccount get a token for STS, and are told which role it is for.
 // Where STS is, all pods of the namespace are told.

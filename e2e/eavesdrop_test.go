@@ -18,6 +18,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -36,9 +37,9 @@ type eavesdropper struct {
 	wg     sync.WaitGroup
 }
 
-// Eavesdrop listens from now on: to every version of every object of every kind in the namespace but Secrets, to the whole log of
-// every container, to what the plugin says, and to the arguments and the environment of the runner's processes. Stop ends it and fails the test with
-// what it has heard. The values are by a name that may be told.
+// Eavesdrop listens from now on: to every version of every object of every kind in the namespace but Secrets and of every kind that is in
+// none, to the whole log of every container, to what the plugin says, to the arguments and the environment of the runner's processes and
+// to the arguments of restic's. Stop ends it and fails the test with what it has heard. The values are by a name that may be told.
 func (w *World) Eavesdrop(values map[string]string) (stop func()) {
 	w.Helper()
 
@@ -46,8 +47,8 @@ func (w *World) Eavesdrop(values map[string]string) (stop func()) {
 	ctx, cancel := context.WithCancel(w.Context())
 	w.ears = e
 
-	for _, gvr := range w.watchable() {
-		e.wg.Go(func() { e.watch(ctx, gvr) })
+	for gvr, namespace := range w.watchable() {
+		e.wg.Go(func() { e.watch(ctx, gvr, namespace) })
 	}
 
 	e.wg.Go(func() { e.processes(ctx) })
@@ -112,16 +113,16 @@ func (e *eavesdropper) look(kind, where, text string) {
 	}
 }
 
-// watchable are the kinds of objects in a namespace that can be watched, without Secrets.
-func (w *World) watchable() []schema.GroupVersionResource {
+// watchable are the kinds of objects that can be watched, without Secrets, and the namespace to watch them in: "" for those that are in none.
+func (w *World) watchable() map[schema.GroupVersionResource]string {
 	w.Helper()
 
-	lists, err := w.Client.Discovery().ServerPreferredNamespacedResources()
+	lists, err := w.Client.Discovery().ServerPreferredResources()
 	if err != nil {
 		w.Fatal(err)
 	}
 
-	var all []schema.GroupVersionResource
+	all := map[schema.GroupVersionResource]string{}
 
 	for _, list := range lists {
 		gv, err := schema.ParseGroupVersion(list.GroupVersion)
@@ -130,8 +131,12 @@ func (w *World) watchable() []schema.GroupVersionResource {
 		}
 
 		for _, r := range list.APIResources {
-			if slices.Contains(r.Verbs, "watch") && (gv.Group != "" || r.Name != "secrets") {
-				all = append(all, gv.WithResource(r.Name))
+			switch {
+			case !slices.Contains(r.Verbs, "watch") || gv.Group == "" && r.Name == "secrets":
+			case r.Namespaced:
+				all[gv.WithResource(r.Name)] = w.Namespace
+			default:
+				all[gv.WithResource(r.Name)] = ""
 			}
 		}
 	}
@@ -139,10 +144,14 @@ func (w *World) watchable() []schema.GroupVersionResource {
 	return all
 }
 
-func (e *eavesdropper) watch(ctx context.Context, gvr schema.GroupVersionResource) {
+func (e *eavesdropper) watch(ctx context.Context, gvr schema.GroupVersionResource, namespace string) {
 	for ctx.Err() == nil {
 		// Without a version it begins with what is there.
-		w, err := e.w.Dynamic.Resource(gvr).Namespace(e.w.Namespace).Watch(ctx, metav1.ListOptions{})
+		w, err := e.w.Dynamic.Resource(gvr).Namespace(namespace).Watch(ctx, metav1.ListOptions{})
+		if apierrors.IsNotFound(err) {
+			return // another test's kind, which is gone
+		}
+
 		if err != nil {
 			if ctx.Err() == nil {
 				e.w.Errorf("watching %s: %v", gvr.Resource, err)
@@ -223,12 +232,19 @@ func (e *eavesdropper) processes(ctx context.Context) {
 
 		for _, dir := range all {
 			line, err := os.ReadFile(filepath.Join(dir, "cmdline"))
-			if err != nil || !bytes.HasPrefix(line, []byte("/runner\x00")) {
+			if err != nil {
 				continue
 			}
 
-			environment, _ := os.ReadFile(filepath.Join(dir, "environ"))
-			e.look("processes", filepath.Base(dir)+" "+strings.ReplaceAll(string(line), "\x00", " "), string(line)+string(environment))
+			where := filepath.Base(dir) + " " + strings.ReplaceAll(string(line), "\x00", " ")
+
+			switch program, _, _ := bytes.Cut(line, []byte{0}); {
+			case string(program) == "/runner":
+				environment, _ := os.ReadFile(filepath.Join(dir, "environ"))
+				e.look("processes", where, string(line)+string(environment))
+			case filepath.Base(string(program)) == "restic":
+				e.look("restic", where, string(line))
+			}
 		}
 
 		select {

@@ -18,36 +18,9 @@ import (
 
 // rdsPod is a stand-in for RDS (hack/aws): requests are checked against AWS's own model, and behind each instance is a PostgreSQL. It is
 // not AWS. "shop" is an instance, "fleet" an Aurora cluster with one member.
-const rdsPod = `
-apiVersion: v1
-kind: Service
-metadata: {name: aws}
-spec: {selector: {app: aws}, ports: [{port: 8080}]}
----
-apiVersion: v1
-kind: Pod
-metadata: {name: aws, labels: {app: aws}}
-spec:
-  terminationGracePeriodSeconds: 1
-  automountServiceAccountToken: false
-  securityContext: {runAsNonRoot: true, runAsUser: 999, runAsGroup: 999, fsGroup: 999, seccompProfile: {type: RuntimeDefault}}
-  initContainers:
-    - {name: install, image: "kubectl-kanister/aws:dev", imagePullPolicy: IfNotPresent, args: [install, /tools], securityContext: %[1]s, volumeMounts: [{name: tools, mountPath: /tools}]}
-  containers:
-    - name: main
-      image: %[2]s
-      imagePullPolicy: IfNotPresent
-      command: [/tools/aws, serve, /tools]
-      env:
-        - {name: HOST, valueFrom: {fieldRef: {fieldPath: status.podIP}}}
-        - {name: DIR, value: /data}
-        - {name: KEY_IDS, value: "AKIATEST:wJalrXUtnFEMIK7MDENG %[5]s:%[6]s"}
+const rdsPod = awsStandIn + `        - {name: KEY_IDS, value: "AKIATEST:wJalrXUtnFEMIK7MDENG %[5]s:%[6]s"}
         - {name: DATABASES, value: "shop boss %[3]s postgres sg-0a %[4]s"}
-      readinessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1}
-      securityContext: %[1]s
-      volumeMounts: [{name: tools, mountPath: /tools}, {name: data, mountPath: /data}]
-  volumes: [{name: tools, emptyDir: {}}, {name: data, emptyDir: {}}]
----
+` + awsStandInEnd + `---
 apiVersion: v1
 kind: Secret
 metadata: {name: aws-keys}

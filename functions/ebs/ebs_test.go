@@ -113,6 +113,7 @@ func (w *world) snapshot(args arguments) ([]Snapshot, error) {
 	}
 
 	_, err = w.waitSnapshots(w.Context(), infos, newborn)
+	w.settle(w.Context(), infos)
 
 	return infos, err
 }
@@ -201,6 +202,25 @@ func TestLostAnswerIsNotAskedAgain(t *testing.T) {
 	infos, err := w.snapshot(arguments{})
 	if err != nil || infos[0].SnapshotID == "" || len(w.ec2.snapshots) != 1 || w.ec2.times("CreateSnapshot") != 1 {
 		t.Errorf("%+v %v: %q", infos, err, w.ec2.asked)
+	}
+}
+
+// TestLostAnswerOfABlindEC2: EC2 does not see at once what it has made, so that it is asked again; the one too many goes.
+func TestLostAnswerOfABlindEC2(t *testing.T) {
+	t.Parallel()
+
+	w := newWorld(t)
+	w.with(w.volume("data", "vol-0000000000000000a", false))
+	w.ec2.blind = 2 // when the phase begins, and after the lost answer
+	w.ec2.hooks["after CreateSnapshot"] = func() error {
+		delete(w.ec2.hooks, "after CreateSnapshot")
+
+		return errors.New("connection reset by peer")
+	}
+
+	infos, err := w.snapshot(arguments{})
+	if _, kept := w.ec2.snapshots[infos[0].SnapshotID]; err != nil || !kept || len(w.ec2.snapshots) != 1 || w.ec2.times("CreateSnapshot") != 2 {
+		t.Errorf("%+v %v: %q, %d snapshots", infos, err, w.ec2.asked, len(w.ec2.snapshots))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -53,6 +54,9 @@ type session struct {
 	run  *functions.Run
 	id   string
 	open func(ctx context.Context, region string) (place, error)
+
+	// unsure: a snapshot was asked for, and no answer came.
+	unsure atomic.Bool
 
 	mu      sync.Mutex
 	clients map[string]place

@@ -54,6 +54,8 @@ func (f CreateVolumeSnapshot) Exec(ctx context.Context, run *functions.Run, args
 		}
 	}
 
+	s.settle(ctx, infos)
+
 	text, err := encode(infos)
 	if err != nil {
 		return nil, err

@@ -65,6 +65,19 @@ func (s *session) adopt(ctx context.Context, region string, infos []Snapshot) er
 	return nil
 }
 
+// settle deletes what was made by requests without an answer and not seen in time, so that another was made in its place.
+func (s *session) settle(ctx context.Context, infos []Snapshot) {
+	if !s.unsure.Load() {
+		return
+	}
+
+	for _, region := range regionsOf(infos) {
+		if err := s.adopt(ctx, region, infos); err != nil {
+			s.run.Journal.Warn(fmt.Sprintf("a snapshot may have been taken twice in %s, and one of the two is left: look for the tag %s=%s: %v", region, tagPhaseID, s.id, err))
+		}
+	}
+}
+
 // nameIn is the claim's name in the value of tagClaim.
 func nameIn(tag string) string { return tag[strings.LastIndex(tag, "/")+1:] }
 
@@ -146,7 +159,9 @@ func (s *session) takeOne(ctx context.Context, infos []Snapshot, i int) error {
 			return cloud.State{Status: cloud.Message(err), Percent: -1}, nil
 		}
 
-		lost = cloud.Passing(err)
+		if lost = cloud.Passing(err); lost {
+			s.unsure.Store(true)
+		}
 
 		return cloud.State{}, cloud.ExplainLasting(fmt.Sprintf("taking a snapshot of volume %q (%s)", info.PVCName, info.VolumeID), err)
 	})

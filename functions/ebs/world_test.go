@@ -42,6 +42,8 @@ type fakeEC2 struct {
 	// looks is how often a new snapshot is seen pending.
 	looks int
 	state types.SnapshotState
+	// blind is how often no snapshot is seen at all.
+	blind int
 }
 
 func (f *fakeEC2) hook(name string) error {
@@ -118,6 +120,10 @@ func (f *fakeEC2) DescribeSnapshots(_ context.Context, in *ec2.DescribeSnapshots
 	}
 
 	out := &ec2.DescribeSnapshotsOutput{}
+
+	if f.blind--; f.blind >= 0 {
+		return out, nil
+	}
 
 	if f.looks--; f.looks < 0 {
 		for id, s := range f.snapshots {

@@ -29,7 +29,7 @@ func (f ExportRDSSnapshotToLocation) Exec(ctx context.Context, run *functions.Ru
 		return nil, err
 	}
 
-	groups, err := s.groups(ctx, a)
+	groups, subnets, err := s.network(ctx, a)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func (f ExportRDSSnapshotToLocation) Exec(ctx context.Context, run *functions.Ru
 		return nil, err
 	}
 
-	temporary := restoration{ID: suffixed(run, a.InstanceID), Snapshot: *from, SecurityGroups: groups, SubnetGroup: a.SubnetGroup}
+	temporary := restoration{ID: suffixed(run, a.InstanceID), Snapshot: *from, SecurityGroups: groups, SubnetGroup: subnets}
 
 	made, err := s.borrow(ctx, a, temporary)
 	if err != nil {
@@ -70,26 +70,33 @@ func artifact(a arguments, backupID string) string {
 	return strings.Trim(cmp.Or(a.Prefix, a.InstanceID), "/") + "/" + backupID
 }
 
-// groups are the security groups of the argument, or those that the instance has.
-func (s *session) groups(ctx context.Context, a arguments) ([]string, error) {
-	groups, err := cloud.List("securityGroupID", a.SecurityGroups)
-	if err != nil || len(groups) > 0 {
-		return groups, err
+// network is where a new database goes: the security groups and the subnet group of the arguments, or those that the database has. They
+// belong to one VPC, so that one without the other may not do.
+func (s *session) network(ctx context.Context, a arguments) (groups []string, subnets string, err error) {
+	groups, err = cloud.List("securityGroupID", a.SecurityGroups)
+	if err != nil || len(groups) > 0 && a.SubnetGroup != "" {
+		return groups, a.SubnetGroup, err
 	}
 
 	found, err := s.find(ctx, a.InstanceID)
 	if err != nil {
-		return nil, cloud.Explain("finding the security groups of the database", err)
+		return nil, "", cloud.Explain("finding the network of the database", err)
 	}
 
 	if found == nil {
-		s.run.Journal.Warn(fmt.Sprintf("there is no %s %s whose security groups could be taken, and the argument securityGroupID is absent: the new one gets the default group of its VPC",
-			s.word(), a.InstanceID))
+		if len(groups) == 0 {
+			s.run.Journal.Warn(fmt.Sprintf("there is no %s %s whose security groups could be taken, and the argument securityGroupID is absent: the new one gets the default group of its VPC",
+				s.word(), a.InstanceID))
+		}
 
-		return nil, nil
+		return groups, a.SubnetGroup, nil
 	}
 
-	return found.SecurityGroups, nil
+	if len(groups) == 0 {
+		groups = found.SecurityGroups
+	}
+
+	return groups, cmp.Or(a.SubnetGroup, found.SubnetGroup), nil
 }
 
 func undoKey(id string) string { return "rds-temporary/" + id }

@@ -39,7 +39,7 @@ func (s *session) fromSnapshot(ctx context.Context, a arguments) (*database, err
 		return nil, err
 	}
 
-	r := restoration{ID: a.InstanceID, Snapshot: *from, SubnetGroup: a.SubnetGroup}
+	r := restoration{ID: a.InstanceID, Snapshot: *from}
 
 	there, err := s.find(ctx, a.InstanceID)
 	if err != nil {
@@ -51,7 +51,7 @@ func (s *session) fromSnapshot(ctx context.Context, a arguments) (*database, err
 		return s.waitAvailable(ctx, r)
 	}
 
-	if r.SecurityGroups, err = s.groups(ctx, a); err != nil {
+	if r.SecurityGroups, r.SubnetGroup, err = s.network(ctx, a); err != nil {
 		return nil, err
 	}
 

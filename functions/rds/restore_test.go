@@ -23,6 +23,7 @@ type fakeRDS struct {
 
 	instance *types.DBInstance
 	restores int
+	last     awsrds.RestoreDBInstanceFromDBSnapshotInput
 }
 
 func (f *fakeRDS) DescribeDBSnapshots(_ context.Context, in *awsrds.DescribeDBSnapshotsInput, _ ...func(*awsrds.Options)) (*awsrds.DescribeDBSnapshotsOutput, error) {
@@ -46,6 +47,7 @@ func (f *fakeRDS) DeleteDBInstance(context.Context, *awsrds.DeleteDBInstanceInpu
 
 func (f *fakeRDS) RestoreDBInstanceFromDBSnapshot(_ context.Context, in *awsrds.RestoreDBInstanceFromDBSnapshotInput, _ ...func(*awsrds.Options)) (*awsrds.RestoreDBInstanceFromDBSnapshotOutput, error) {
 	f.restores++
+	f.last = *in
 	f.instance = &types.DBInstance{
 		DBInstanceIdentifier: in.DBInstanceIdentifier, DBInstanceStatus: aws.String(available), TagList: in.Tags, Endpoint: &types.Endpoint{Address: aws.String("host")},
 	}
@@ -76,6 +78,36 @@ func TestRestoreKnowsItsOwn(t *testing.T) {
 	}{{"first", 1}, {"first", 1}, {"second", 2}} {
 		if restore(step.job); server.restores != step.restores {
 			t.Errorf("step %d: restored %d times, want %d", i, server.restores, step.restores)
+		}
+	}
+}
+
+// TestRestoreStaysInItsNetwork: the new instance goes where the old one was. In another VPC its security groups would not exist, which RDS
+// says when the old one is deleted already.
+func TestRestoreStaysInItsNetwork(t *testing.T) {
+	for name, test := range map[string]struct {
+		args            arguments
+		groups, subnets string
+	}{
+		"all of the old one": {arguments{}, "sg-old", "private"},
+		"groups named":       {arguments{SecurityGroups: "sg-new"}, "sg-new", "private"},
+		"subnets named":      {arguments{SubnetGroup: "public"}, "sg-old", "public"},
+		"both named":         {arguments{SecurityGroups: "sg-new", SubnetGroup: "public"}, "sg-new", "public"},
+	} {
+		server := &fakeRDS{instance: &types.DBInstance{
+			DBInstanceIdentifier: aws.String("shop"), DBInstanceStatus: aws.String(available), DBSubnetGroup: &types.DBSubnetGroup{DBSubnetGroupName: aws.String("private")},
+			VpcSecurityGroups: []types.VpcSecurityGroupMembership{{VpcSecurityGroupId: aws.String("sg-old")}},
+		}}
+
+		test.args.InstanceID, test.args.SnapshotID = "shop", "snap"
+		if _, err := sessionOf(functest.Run(), server).fromSnapshot(t.Context(), test.args); err != nil {
+			t.Errorf("%s: %v", name, err)
+
+			continue
+		}
+
+		if got := aws.ToString(server.last.DBSubnetGroupName); got != test.subnets || len(server.last.VpcSecurityGroupIds) != 1 || server.last.VpcSecurityGroupIds[0] != test.groups {
+			t.Errorf("%s: subnets %q, groups %q", name, got, server.last.VpcSecurityGroupIds)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/kopia/kopia/repo/format"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/location"
+	"github.com/kubectl-kanister/kubectl-kanister/runner/restic"
 )
 
 // beside is where the repository lies, below its prefix, if upstream's restic functions keep theirs right there. The two must not share
@@ -66,7 +67,7 @@ func mayHoldRestic(l blueprint.Location) bool {
 	return l.Type == blueprint.LocationS3 || l.Type == blueprint.LocationGCS || l.Type == blueprint.LocationAzure
 }
 
-// holdsRestic looks for what restic's repositories have: an object "config" and at least one below "keys/".
+// holdsRestic tells whether restic has a repository at a key of the location.
 func (r *Repository) holdsRestic(ctx context.Context, root string) (bool, error) {
 	store, err := location.Open(ctx, r.options.Profile, r.options.Location...)
 	if err != nil {
@@ -74,18 +75,7 @@ func (r *Repository) holdsRestic(ctx context.Context, root string) (bool, error)
 	}
 	defer store.Close() // read only
 
-	if _, err := store.Stat(ctx, location.Join(root, "config")); errors.Is(err, location.ErrNotFound) {
-		return false, nil
-	} else if err != nil {
-		return false, r.fail("opening", err)
-	}
+	found, err := restic.In(ctx, store, root)
 
-	err = store.List(ctx, location.Join(root, "keys")+"/", func(location.Object) error { return errStop })
-	if errors.Is(err, errStop) {
-		return true, nil
-	}
-
-	return false, r.fail("opening", err)
+	return found, r.fail("opening", err)
 }
-
-var errStop = errors.New("enough")

@@ -46,12 +46,8 @@ func (s *objectStorage) ConnectionInfo() blob.ConnectionInfo {
 }
 
 func (s *objectStorage) PutBlob(ctx context.Context, id blob.ID, data blob.Bytes, opts blob.PutOptions) error {
-	if opts.HasRetentionOptions() {
-		return fmt.Errorf("putting blob %q: %w", id, blob.ErrUnsupportedPutBlobOption)
-	}
-
-	if !opts.SetModTime.IsZero() {
-		return blob.ErrSetTimeUnsupported
+	if err := checkPut(id, opts); err != nil {
+		return err
 	}
 
 	if err := s.put(ctx, id, data, opts.DoNotRecreate); err != nil {

@@ -47,12 +47,8 @@ func (s *s3Storage) ConnectionInfo() blob.ConnectionInfo {
 }
 
 func (s *s3Storage) PutBlob(ctx context.Context, id blob.ID, data blob.Bytes, opts blob.PutOptions) error {
-	if opts.HasRetentionOptions() {
-		return fmt.Errorf("putting blob %q: %w", id, blob.ErrUnsupportedPutBlobOption)
-	}
-
-	if !opts.SetModTime.IsZero() {
-		return blob.ErrSetTimeUnsupported
+	if err := checkPut(id, opts); err != nil {
+		return err
 	}
 
 	sum := crc32.New(castagnoli)

@@ -112,6 +112,19 @@ func openStorage(ctx context.Context, options Options, key string) (blob.Storage
 	return own{storage}, sync, nil
 }
 
+// checkPut refuses options of a write that our stores do not have.
+func checkPut(id blob.ID, opts blob.PutOptions) error {
+	if opts.HasRetentionOptions() {
+		return fmt.Errorf("putting blob %q: %w", id, blob.ErrUnsupportedPutBlobOption)
+	}
+
+	if !opts.SetModTime.IsZero() {
+		return blob.ErrSetTimeUnsupported
+	}
+
+	return nil
+}
+
 // openDirectory keeps a repository in the layout of kopia's own "filesystem" storage.
 //
 // Backups are written by pods that run as the workload's user and deleted by others, so blobs are open to every user that has

@@ -69,16 +69,20 @@ func Holds(ctx context.Context, profile *params.Profile, artifact string) (bool,
 	}
 	defer store.Close() // read only
 
-	root := at(profile.Location, artifact)
+	return In(ctx, store, at(profile.Location, artifact))
+}
+
+var errFound = errors.New("found")
+
+// In tells whether a restic repository lies at a key of a store: it has an object "config" there and at least one below "keys/".
+func In(ctx context.Context, store location.Store, root string) (bool, error) {
 	if _, err := store.Stat(ctx, location.Join(root, "config")); errors.Is(err, location.ErrNotFound) {
 		return false, nil
 	} else if err != nil {
 		return false, err
 	}
 
-	errFound := errors.New("found")
-
-	err = store.List(ctx, location.Join(root, "keys")+"/", func(location.Object) error { return errFound })
+	err := store.List(ctx, location.Join(root, "keys")+"/", func(location.Object) error { return errFound })
 	if errors.Is(err, errFound) {
 		return true, nil
 	}

@@ -247,7 +247,7 @@ func (r *Resolver) fromFile(file string, target *blueprint.ObjectReference) (*Fr
 	}
 
 	var head metav1.TypeMeta
-	if err := yaml.Unmarshal(data, &head); err != nil {
+	if data, err = only(data, &head); err != nil {
 		return nil, exit.New(exit.Usage, fmt.Errorf("reading run %q: %w", file, err), "")
 	}
 
@@ -270,6 +270,26 @@ func (r *Resolver) fromFile(file string, target *blueprint.ObjectReference) (*Fr
 	default:
 		return nil, exit.New(exit.Usage, fmt.Errorf("reading run %q: it is a %s, want one run record or ActionSet", file, head.Kind), "")
 	}
+}
+
+// only is the object in data, or the only one in the list that get prints, and reads its head.
+func only(data []byte, head *metav1.TypeMeta) ([]byte, error) {
+	var list struct {
+		metav1.TypeMeta `json:",inline"`
+
+		Items []json.RawMessage `json:"items"`
+	}
+
+	err := yaml.Unmarshal(data, &list)
+	if *head = list.TypeMeta; err != nil || head.Kind != "List" {
+		return data, err
+	}
+
+	if len(list.Items) != 1 {
+		return nil, fmt.Errorf("it is a list of %d, want one run record or ActionSet", len(list.Items))
+	}
+
+	return list.Items[0], yaml.Unmarshal(list.Items[0], head)
 }
 
 // wrap makes a record that stands alone readable like one from the cluster. What get prints has the run's name and namespace as

@@ -267,9 +267,14 @@ func TestFrom(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	list := filepath.Join(t.TempDir(), "list.yaml")
-	if err := os.WriteFile(list, []byte("apiVersion: v1\nkind: List\nitems: []\n"), 0o600); err != nil {
-		t.Fatal(err)
+	item := "- " + strings.ReplaceAll(strings.TrimSpace(asPrinted(t, "Run")), "\n", "\n  ") + "\n"
+	list := func(items string) string {
+		file := filepath.Join(t.TempDir(), "list.yaml")
+		if err := os.WriteFile(file, []byte("apiVersion: v1\nkind: List\nmetadata: {}\nitems:\n"+items), 0o600); err != nil {
+			t.Fatal(err)
+		}
+
+		return file
 	}
 
 	set := filepath.Join(t.TempDir(), "set.yaml")
@@ -290,7 +295,9 @@ func TestFrom(t *testing.T) {
 		{word: "latest", says: []string{"more than one target", "statefulset/db"}},
 		{word: file, want: "filed"},
 		{word: printed, want: "printed"},
-		{word: list, says: []string{"it is a List"}},
+		{word: list(item), want: "printed"},
+		{word: list("  []\n"), says: []string{"it is a list of 0, want one"}},
+		{word: list(item + item), says: []string{"it is a list of 2, want one"}},
 		{word: "actionset/backup-1", want: "actionset/backup-1"},
 		{word: set, want: "actionset/backup-1"},
 		{word: "latest", target: nobody, says: []string{"deployment/x", "no complete one"}},

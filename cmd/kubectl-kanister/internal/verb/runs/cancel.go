@@ -233,6 +233,10 @@ func (o *CancelOptions) abandon(ctx context.Context, run Run) (bool, error) {
 		return true, fmt.Errorf("cancelling run %q: deleting its Job: %w", run.Run, err)
 	}
 
+	if _, err := sweep(ctx, o.Session.Dynamic, run, false); err != nil {
+		fmt.Fprintf(o.ErrOut, "warning: permissions of run/%s outside its namespace are left behind: %v\n", run.Run, err)
+	}
+
 	fmt.Fprintf(o.ErrOut, "run/%s: cancelled before its runner began; nothing was changed, its Job is deleted\n", run.Run)
 
 	return true, nil

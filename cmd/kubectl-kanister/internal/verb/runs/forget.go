@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/utils/clock"
 
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/complete"
@@ -295,30 +296,30 @@ var elsewhere = []schema.GroupVersionResource{
 
 // sweep removes the permissions of a run outside its namespace: the command that started it did so unless it was detached or killed. Who
 // may not list them in the whole cluster could not have made any.
-func (o *ForgetOptions) sweep(ctx context.Context, run Run) (gone []string, err error) {
+func sweep(ctx context.Context, client dynamic.Interface, run Run, dryRun bool) (gone []string, err error) {
 	mine := metav1.ListOptions{LabelSelector: record.LabelRun + "=" + run.Run + "," + pack.LabelRunNamespace + "=" + run.Namespace}
 
 	for _, resource := range elsewhere {
-		found, err := o.Session.Dynamic.Resource(resource).List(ctx, mine)
+		found, err := client.Resource(resource).List(ctx, mine)
 		if apierrors.IsForbidden(err) {
 			continue
 		}
 
 		if err != nil {
-			return gone, fmt.Errorf("forgetting run %q: listing its %s: %w", run.Run, resource.Resource, err)
+			return gone, fmt.Errorf("listing %s of run %q: %w", resource.Resource, run.Run, err)
 		}
 
 		for i := range found.Items {
 			item := &found.Items[i]
 			gone = append(gone, strings.TrimSuffix(resource.Resource, "s")+"/"+item.GetName())
 
-			if o.DryRun {
+			if dryRun {
 				continue
 			}
 
-			err := o.Session.Dynamic.Resource(resource).Namespace(item.GetNamespace()).Delete(ctx, item.GetName(), metav1.DeleteOptions{})
+			err := client.Resource(resource).Namespace(item.GetNamespace()).Delete(ctx, item.GetName(), metav1.DeleteOptions{})
 			if err != nil && !apierrors.IsNotFound(err) {
-				return gone, fmt.Errorf("forgetting run %q: deleting %s %q: %w", run.Run, resource.Resource, item.GetName(), err)
+				return gone, fmt.Errorf("deleting %s %q of run %q: %w", resource.Resource, item.GetName(), run.Run, err)
 			}
 		}
 	}
@@ -361,9 +362,9 @@ func (o *ForgetOptions) forget(ctx context.Context, run Run) error {
 		}
 	}
 
-	swept, err := o.sweep(ctx, run)
+	swept, err := sweep(ctx, o.Session.Dynamic, run, o.DryRun)
 	if err != nil {
-		return err
+		return fmt.Errorf("forgetting run %q: %w", run.Run, err)
 	}
 
 	gone = append(gone, swept...)

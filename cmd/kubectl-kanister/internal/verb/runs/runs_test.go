@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -26,6 +27,7 @@ import (
 
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/exit"
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/follow"
+	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/pack"
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/session"
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/ui"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
@@ -378,7 +380,13 @@ func TestCancel(t *testing.T) {
 	})
 
 	t.Run("no runner yet: ended at once", func(t *testing.T) {
-		f := newFixture(append(allStates(t), job("backup-postgres-new"))...)
+		role := func(name, namespace string) *rbacv1.ClusterRole {
+			return &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{
+				record.LabelRun: "backup-postgres-new", pack.LabelRunNamespace: namespace,
+			}}}
+		}
+
+		f := newFixture(append(allStates(t), job("backup-postgres-new"), role("its", "demo"), role("another's", "other"))...)
 		if err := run(f, "backup-postgres-new"); err != nil {
 			t.Fatal(err)
 		}
@@ -394,6 +402,11 @@ func TestCancel(t *testing.T) {
 
 		if _, err := f.session.Kubernetes.BatchV1().Jobs("demo").Get(ctx, "backup-postgres-new", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 			t.Errorf("the Job is still there: %v", err)
+		}
+
+		roles, err := f.session.Dynamic.Resource(elsewhere[3]).List(ctx, metav1.ListOptions{})
+		if err != nil || len(roles.Items) != 1 || roles.Items[0].GetName() != "another's" {
+			t.Errorf("%v, cluster roles %v", err, roles)
 		}
 	})
 
