@@ -63,16 +63,16 @@ unit: ## Unit and golden tests with the race detector
 
 .PHONY: test-compat
 test-compat: cluster-up ## The part of test about upstream's blueprints: load, validate, plan, kando, ActionSets, templates; real databases
-	go test -race ./runner/blueprint/... ./runner/kando/... ./runner/kanx/... ./runner/output/... ./runner/params/... ./runner/restic/... \
+	go test -race -timeout 20m ./runner/blueprint/... ./runner/kando/... ./runner/kanx/... ./runner/output/... ./runner/params/... ./runner/restic/... \
 		./runner/template/... ./runner/toolimage/... ./cmd/kubectl-kanister/internal/plan/... ./cmd/kubectl-kanister/internal/source/... \
 		./cmd/kubectl-kanister/internal/verb/blueprint/... ./cmd/kubectl-kanister/internal/verb/profile/...
 	hack/e2e.sh -run 'TestCompat|TestKando|TestAccessSecrets'
 
 .PHONY: test-functions
 test-functions: cluster-up ## The part of test about the functions: each one's conformance, and docs/function-tests.md on the cluster
-	go test -race ./functions/... ./runner/kube/... ./runner/location/... ./runner/kopia/...
-	cd hack && go test -race ./aws/...
-	hack/e2e.sh -run 'TestFunction|TestKubeOps|TestMultiContainerRun|TestWait|TestEBS|TestRDS|TestCredentials|TestCustom|TestVolumes|TestRun|TestCompatOldBackups'
+	go test -race -timeout 20m ./functions/... ./runner/kube/... ./runner/location/... ./runner/kopia/...
+	cd hack && go test -race -timeout 20m ./aws/...
+	hack/e2e.sh -run 'TestFunction|TestLocation|TestKubeOps|TestMultiContainerRun|TestWait|TestEBS|TestRDS|TestCredentials|TestCustom|TestVolumes|TestRun|TestCompatOldBackups'
 
 .PHONY: e2e
 e2e: cluster-up ## The built binaries against the real cluster

@@ -77,7 +77,7 @@ func (c *commandLine) repository(verb string, options kopia.Options) {
 
 // TestCommandLineReadsOurs opens what we wrote with kopia's own command line: list, verify, restore, and compares the trees.
 func TestCommandLineReadsOurs(t *testing.T) {
-	cliStores(t, func(t *testing.T, options kopia.Options) {
+	stores(t, func(t *testing.T, options kopia.Options) {
 		source := fixture(t)
 
 		// Thousands of small files, as mail and caches have.
@@ -182,7 +182,7 @@ func TestCommandLineReadsOurs(t *testing.T) {
 
 // TestOpensTheirs: a repository that kopia's command line created with its defaults is used as it is.
 func TestOpensTheirs(t *testing.T) {
-	cliStores(t, func(t *testing.T, options kopia.Options) {
+	stores(t, func(t *testing.T, options kopia.Options) {
 		if options.Profile.Location.Bucket == "" {
 			root := filepath.Join(location.MountPath(options.Location...), options.Profile.Location.Prefix, options.Prefix)
 			if err := os.MkdirAll(root, 0o777); err != nil {

@@ -25,12 +25,11 @@ import (
 
 const password = "correct horse battery staple"
 
-// stores are the places that every test of this package runs against.
-func stores(t *testing.T, test func(t *testing.T, options kopia.Options)) {
+// allStores are stores and GCS's. Azure's, which goes the same way, is tested on the cluster.
+func allStores(t *testing.T, test func(t *testing.T, options kopia.Options)) {
 	t.Helper()
-	cliStores(t, test)
+	stores(t, test)
 
-	// Azure's, which goes the same way, is tested on the cluster.
 	t.Run("GCS", func(t *testing.T) {
 		server := locationtest.FakeGCSPlain(t)
 		server.Bucket(t, "backups")
@@ -38,8 +37,8 @@ func stores(t *testing.T, test func(t *testing.T, options kopia.Options)) {
 	})
 }
 
-// cliStores are those that kopia's own program can open too: its words for others have no endpoint.
-func cliStores(t *testing.T, test func(t *testing.T, options kopia.Options)) {
+// stores are the places that every test of this package runs against.
+func stores(t *testing.T, test func(t *testing.T, options kopia.Options)) {
 	t.Helper()
 
 	t.Run("filestore", func(t *testing.T) {
@@ -90,7 +89,7 @@ func backup(t testing.TB, r *kopia.Repository, dir string) kopia.Snapshot {
 
 // TestRoundTrip backs up a tree of everything odd and compares what comes back, byte by byte and attribute by attribute.
 func TestRoundTrip(t *testing.T) {
-	stores(t, func(t *testing.T, options kopia.Options) {
+	allStores(t, func(t *testing.T, options kopia.Options) {
 		source := fixture(t)
 		r := create(t, options)
 		made := backup(t, r, source)
@@ -241,7 +240,7 @@ func TestSecondBackup(t *testing.T) {
 }
 
 func TestFindDeleteReclaim(t *testing.T) {
-	stores(t, func(t *testing.T, options kopia.Options) {
+	allStores(t, func(t *testing.T, options kopia.Options) {
 		source := t.TempDir()
 		random := make([]byte, 8<<20)
 		_, _ = rand.Read(random)
@@ -384,7 +383,7 @@ func TestNeighboursBelow(t *testing.T) {
 }
 
 func TestOpenSaysWhy(t *testing.T) {
-	stores(t, func(t *testing.T, options kopia.Options) {
+	allStores(t, func(t *testing.T, options kopia.Options) {
 		if _, err := kopia.Open(t.Context(), options); !errors.Is(err, kopia.ErrNoRepository) {
 			t.Errorf("no repository: %v", err)
 		}
@@ -463,7 +462,7 @@ func TestOpenSaysWhy(t *testing.T) {
 
 // TestCreationRaces lets several processes' worth of first backups start at once.
 func TestCreationRaces(t *testing.T) {
-	stores(t, func(t *testing.T, options kopia.Options) {
+	allStores(t, func(t *testing.T, options kopia.Options) {
 		source := fixture(t)
 
 		var wg sync.WaitGroup

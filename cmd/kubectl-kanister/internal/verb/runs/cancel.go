@@ -124,6 +124,7 @@ func (o *CancelOptions) wait(ctx context.Context, refs []follow.Ref) error {
 	results, err := ui.Follow(ctx, ui.Options{
 		Client: o.Session.Kubernetes, Streams: o.IOStreams, Mode: o.Mode, Timeout: o.Timeout, Commands: o.Session.Commands,
 	}, refs...)
+	sweepEnded(ctx, o.Session, o.IOStreams, results)
 
 	for _, result := range results {
 		if result.Err != nil || result.Record.State == record.Failed {
@@ -233,8 +234,9 @@ func (o *CancelOptions) abandon(ctx context.Context, run Run) (bool, error) {
 		return true, fmt.Errorf("cancelling run %q: deleting its Job: %w", run.Run, err)
 	}
 
-	if _, err := sweep(ctx, o.Session.Dynamic, run, false); err != nil {
-		fmt.Fprintf(o.ErrOut, "warning: permissions of run/%s outside its namespace are left behind: %v\n", run.Run, err)
+	ref := follow.Ref{Namespace: run.Namespace, Name: run.Run}
+	if _, err := sweep(ctx, o.Session.Dynamic, ref, false); err != nil {
+		leftElsewhere(o.IOStreams, ref, err)
 	}
 
 	fmt.Fprintf(o.ErrOut, "run/%s: cancelled before its runner began; nothing was changed, its Job is deleted\n", run.Run)

@@ -16,13 +16,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
-	"k8s.io/client-go/dynamic"
 	"k8s.io/utils/clock"
 
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/complete"
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/exit"
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/follow"
-	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/pack"
 	"github.com/kubectl-kanister/kubectl-kanister/cmd/kubectl-kanister/internal/session"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
 )
@@ -286,47 +284,6 @@ var leftovers = []schema.GroupVersionResource{
 	{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "roles"},
 }
 
-// elsewhere are the kinds that a run has outside its namespace, where its Job cannot own them.
-var elsewhere = []schema.GroupVersionResource{
-	{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "rolebindings"},
-	{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "roles"},
-	{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterrolebindings"},
-	{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"},
-}
-
-// sweep removes the permissions of a run outside its namespace: the command that started it did so unless it was detached or killed. Who
-// may not list them in the whole cluster could not have made any.
-func sweep(ctx context.Context, client dynamic.Interface, run Run, dryRun bool) (gone []string, err error) {
-	mine := metav1.ListOptions{LabelSelector: record.LabelRun + "=" + run.Run + "," + pack.LabelRunNamespace + "=" + run.Namespace}
-
-	for _, resource := range elsewhere {
-		found, err := client.Resource(resource).List(ctx, mine)
-		if apierrors.IsForbidden(err) {
-			continue
-		}
-
-		if err != nil {
-			return gone, fmt.Errorf("listing %s of run %q: %w", resource.Resource, run.Run, err)
-		}
-
-		for i := range found.Items {
-			item := &found.Items[i]
-			gone = append(gone, strings.TrimSuffix(resource.Resource, "s")+"/"+item.GetName())
-
-			if dryRun {
-				continue
-			}
-
-			err := client.Resource(resource).Namespace(item.GetNamespace()).Delete(ctx, item.GetName(), metav1.DeleteOptions{})
-			if err != nil && !apierrors.IsNotFound(err) {
-				return gone, fmt.Errorf("deleting %s %q of run %q: %w", resource.Resource, item.GetName(), run.Run, err)
-			}
-		}
-	}
-
-	return gone, nil
-}
-
 // forget removes what is left of a run, its record last: a forget that is interrupted can be repeated.
 func (o *ForgetOptions) forget(ctx context.Context, run Run) error {
 	background := metav1.DeletePropagationBackground
@@ -362,7 +319,7 @@ func (o *ForgetOptions) forget(ctx context.Context, run Run) error {
 		}
 	}
 
-	swept, err := sweep(ctx, o.Session.Dynamic, run, o.DryRun)
+	swept, err := sweep(ctx, o.Session.Dynamic, follow.Ref{Namespace: run.Namespace, Name: run.Run}, o.DryRun)
 	if err != nil {
 		return fmt.Errorf("forgetting run %q: %w", run.Run, err)
 	}

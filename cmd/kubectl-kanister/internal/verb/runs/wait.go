@@ -104,9 +104,10 @@ func (o *WaitOptions) Run(ctx context.Context) error {
 		}
 	}
 
-	_, err := ui.Follow(ctx, ui.Options{
+	results, err := ui.Follow(ctx, ui.Options{
 		Client: o.Session.Kubernetes, Streams: o.IOStreams, Mode: o.Mode, Timeout: o.Timeout, Commands: o.Session.Commands,
 	}, o.Refs...)
+	sweepEnded(ctx, o.Session, o.IOStreams, results)
 
 	return err
 }
