@@ -374,11 +374,46 @@ func TestFunctionKopiaServerOfARepositoryServer(t *testing.T) {
 		}
 	}
 
-	w.Kubectl("scale", "deploy/kopia", "--replicas=0")
-	w.Kubectl("wait", "pod", "-l", "app=kopia", "--for=delete", "--timeout=60s")
+	w.serverGoneHalfWay(blueprint, server)
 
 	r := w.Want(3, "backup", "deploy/app", "--blueprint", blueprint, "--repository-server", server)
 	w.Contains(r.Stderr, "kopia."+w.Namespace+".svc.cluster.local:51515", "refused")
+}
+
+// serverGoneHalfWay takes the server away for good while data flows to it: the backup fails within a bound, says what is gone, and leaves
+// nothing.
+func (w *World) serverGoneHalfWay(blueprint, server string) {
+	w.Helper()
+	w.inApp("head -c 200M /dev/urandom > /mnt/data/large")
+
+	// So slow that there is time to do it.
+	override := w.File("slow.yaml", `containers: [{name: container, resources: {requests: {cpu: 1m}, limits: {cpu: 25m}}}]`)
+	run := w.start("backup", "deploy/app", "--blueprint", blueprint, "--repository-server", server, "--pod-override", override)
+	w.Eventually(90*time.Second, func() string {
+		if now := w.Record(run); len(now.Phases) == 0 || now.Phases[0].Progress == nil || now.Phases[0].Progress.BytesDone < 1<<20 {
+			return fmt.Sprintf("no data flows: %+v", now.Phases)
+		}
+
+		return ""
+	})
+
+	began := time.Now()
+	w.Kubectl("delete", "pod", "-l", "app=kopia", "--grace-period=0", "--force", "--wait=false")
+	w.Kubectl("scale", "deploy/kopia", "--replicas=0")
+
+	if done := w.Record(run).Phases[0].Progress.BytesDone; done >= 200<<20 {
+		w.Errorf("%d bytes were read before the server was gone: the test proves nothing", done)
+	}
+
+	w.Contains(w.Want(3, "wait", run, "--timeout", "4m").Stderr, "kopia."+w.Namespace+".svc.cluster.local:51515")
+	w.NothingLeft(run)
+
+	rec := w.Record(run)
+	w.Logf("%s after the server had gone: %v", time.Since(began).Round(time.Second), rec.Error)
+
+	if rec.State != record.Failed || time.Since(began) > 3*time.Minute {
+		w.Errorf("state %s after %s", rec.State, time.Since(began).Round(time.Second))
+	}
 }
 
 // The same blueprint without a RepositoryServer: the run serves the profile's repository.
