@@ -347,7 +347,7 @@ func TestNeighboursBelow(t *testing.T) {
 
 		var below []kopia.Options
 
-		for _, name := range []string{"postgres-0", "queue", "shop"} {
+		for _, name := range []string{"postgres-0", "shop"} {
 			inner := options
 			inner.Prefix += "/" + name
 			backup(t, create(t, inner), source)
