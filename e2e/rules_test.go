@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -59,8 +60,14 @@ func (r request) denied() bool {
 	return r.Annotations["authorization.k8s.io/decision"] == "forbid"
 }
 
-// auditSize is how long the audit log is now; Requests need not look at what is before.
-func (w *World) auditSize() int64 {
+// mark is a place in the audit log, which is rotated when it is large.
+type mark struct {
+	file os.FileInfo
+	from int64
+}
+
+// auditMark is the end of the audit log now; Requests need not look at what is before.
+func (w *World) auditMark() mark {
 	w.Helper()
 
 	info, err := os.Stat(env(w.T, "KANISTER_AUDIT_LOG"))
@@ -68,22 +75,53 @@ func (w *World) auditSize() int64 {
 		w.Fatal(err)
 	}
 
-	return info.Size()
+	return mark{file: info, from: info.Size()}
 }
 
-// Requests are those of users whose name begins with prefix since the audit log was from bytes long.
-func (w *World) Requests(prefix string, from int64) []request {
+// Requests are those of users whose name begins with prefix since the audit log was at m.
+func (w *World) Requests(prefix string, m mark) []request {
 	w.Helper()
 
-	log, err := os.Open(env(w.T, "KANISTER_AUDIT_LOG"))
+	current := env(w.T, "KANISTER_AUDIT_LOG")
+
+	rotated, err := filepath.Glob(strings.TrimSuffix(current, ".log") + "-*.log") // their names are times
+	if err != nil {
+		w.Fatal(err)
+	}
+
+	logs := append(rotated, current)
+	begin := slices.IndexFunc(logs, func(path string) bool {
+		info, err := os.Stat(path)
+
+		return err == nil && os.SameFile(info, m.file)
+	})
+
+	if begin < 0 {
+		w.Fatalf("the audit log of the test's beginning is not among %q any more", logs)
+	}
+
+	var found []request
+
+	for i, path := range logs[begin:] {
+		from := m.from
+		if i > 0 {
+			from = 0
+		}
+
+		found = append(found, w.requestsIn(path, prefix, from)...)
+	}
+
+	return found
+}
+
+func (w *World) requestsIn(path, prefix string, from int64) []request {
+	w.Helper()
+
+	log, err := os.Open(path)
 	if err != nil {
 		w.Fatal(err)
 	}
 	defer log.Close()
-
-	if from > w.auditSize() { // it was rotated
-		from = 0
-	}
 
 	if _, err := log.Seek(from, io.SeekStart); err != nil {
 		w.Fatal(err)
@@ -182,7 +220,7 @@ func (w *World) Exactly(code int, args ...string) record.Record {
 	w.Helper()
 
 	run := fmt.Sprintf("run-%x", time.Now().UnixNano()&0xffffff)
-	from := w.auditSize()
+	from := w.auditMark()
 	rules := w.Declared(run, args...)
 	rec := w.Finished(w.Want(code, append(slices.Clone(args), "--name", run, "-o", "json")...))
 	requests := w.Requests("system:serviceaccount:"+w.Namespace+":", from)

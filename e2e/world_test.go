@@ -41,8 +41,8 @@ type World struct {
 	Client    kubernetes.Interface
 	Dynamic   dynamic.Interface
 	Config    *rest.Config
-	// audit is how long the API server's audit log was when the test began.
-	audit int64
+	// audit is where the API server's audit log ended when the test began.
+	audit mark
 	ears  *eavesdropper // hears what the plugin says
 }
 
@@ -75,7 +75,7 @@ func NewWorld(t *testing.T, level ...string) *World {
 
 	config.QPS, config.Burst = -1, -1
 	w := &World{T: t, Config: config}
-	w.audit = w.auditSize()
+	w.audit = w.auditMark()
 	w.Client = kubernetes.NewForConfigOrDie(config)
 	w.Dynamic = dynamic.NewForConfigOrDie(config)
 
