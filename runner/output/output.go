@@ -72,7 +72,7 @@ type Parser struct {
 	err     error
 }
 
-// Write takes the next chunk. It fails with an *InvalidError, and then always.
+// Write takes the next chunk. It fails with an *InvalidError, and then always; text behind an output is log.
 func (p *Parser) Write(chunk []byte) (int, error) {
 	rest := chunk
 
@@ -151,24 +151,43 @@ func (p *Parser) endLine() {
 		p.log(p.text)
 	}
 
-	if p.marked {
-		p.parse()
+	p.text = p.text[:0]
+
+	if !p.marked {
+		return
 	}
 
-	p.text, p.value, p.marked = p.text[:0], nil, false
+	value := p.value
+	p.value, p.marked = nil, false
+
+	// What follows an output on its line is text: a kubelet that gives both streams of a container as one puts a line of stderr
+	// behind a last line of stdout that has no line break.
+	for more := true; more; {
+		var text []byte
+
+		text, value, more = bytes.Cut(p.parse(value), []byte(Marker))
+
+		if len(bytes.TrimSpace(text)) > 0 {
+			p.take(text)
+			p.log(p.text)
+			p.text = p.text[:0]
+		}
+	}
 }
 
-func (p *Parser) parse() {
-	value := bytes.TrimSpace(p.value)
-	if len(value) == 0 || p.err != nil {
-		return
+// parse takes the output that value begins with, and gives what is after it.
+func (p *Parser) parse(value []byte) (rest []byte) {
+	if len(bytes.TrimSpace(value)) == 0 || p.err != nil {
+		return nil
 	}
 
 	var got pair
-	if err := json.Unmarshal(value, &got); err != nil {
-		p.err = &InvalidError{Text: shorten(value), Err: err}
 
-		return
+	decoder := json.NewDecoder(bytes.NewReader(value))
+	if err := decoder.Decode(&got); err != nil {
+		p.err = &InvalidError{Text: shorten(bytes.TrimSpace(value)), Err: err}
+
+		return nil
 	}
 
 	if p.outputs == nil {
@@ -176,6 +195,8 @@ func (p *Parser) parse() {
 	}
 
 	p.outputs[got.Key] = got.Value
+
+	return value[decoder.InputOffset():]
 }
 
 func (p *Parser) log(line []byte) {

@@ -45,7 +45,9 @@ func TestParser(t *testing.T) {
 		"no blank":            {text: "###Phase-output###:{\"key\":\"a\",\"value\":\"\"}\n", want: map[string]any{"a": ""}},
 		"last wins":           {text: "###Phase-output###: {\"key\":\"a\",\"value\":\"1\"}\n###Phase-output###: {\"key\":\"a\",\"value\":\"2\"}\n", want: map[string]any{"a": "2"}},
 		"empty remainder":     {text: "###Phase-output###:   \n"},
-		"two markers":         {text: "###Phase-output###: {\"key\":\"a\",\"value\":\"1\"}###Phase-output###: {\"key\":\"a\",\"value\":\"2\"}\n", invalid: true},
+		"two markers":         {text: "###Phase-output###: {\"key\":\"a\",\"value\":\"1\"}###Phase-output###: {\"key\":\"a\",\"value\":\"2\"}\n", want: map[string]any{"a": "2"}},
+		"stderr glued on":     {text: "###Phase-output###: {\"key\":\"a\",\"value\":\"1\"}two\nthree\n", want: map[string]any{"a": "1"}, logs: []string{"two", "three"}},
+		"garbage after it":    {text: "###Phase-output###: {\"key\":\"a\",\"value\":\"1\"}###Phase-output###: no\n", invalid: true},
 		"no JSON":             {text: "###Phase-output###: hello\n", invalid: true},
 		"value no string":     {text: "###Phase-output###: {\"key\":\"a\",\"value\":1}\n", invalid: true},
 		"cut":                 {text: "###Phase-output###: {\"key\":\"a\",\"val", invalid: true},
@@ -109,6 +111,16 @@ func TestLineRoundTrip(t *testing.T) {
 	got, _, err := parse("x"+line, 3)
 	if err != nil || got["k_1"] != "a<b>\n\"'\u2028" {
 		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// Time grows with the length of a line, however many outputs are on it.
+func TestManyOutputsOnALine(t *testing.T) {
+	const n = 300_000
+
+	got, lines, err := parse(strings.Repeat(`###Phase-output###: {"key":"a","value":"b"} t`, n), 64<<10)
+	if err != nil || got["a"] != "b" || len(lines) != n {
+		t.Errorf("%v, %d lines, %v", got, len(lines), err)
 	}
 }
 
