@@ -193,8 +193,8 @@ func upstreamRequest(bp *blueprint.Blueprint, name string) plan.Request {
 	}
 
 	workload := params.WorkloadParams{
-		Name: "db", Namespace: "apps", Pods: []string{"db-0"}, Containers: [][]string{{"main"}},
-		PersistentVolumeClaims: map[string]map[string]string{"db-0": {"data-db-0": "/data"}},
+		Name: "db", Namespace: "apps", Pods: []string{"db-0", "db-1"}, Containers: [][]string{{"main"}, {"main"}},
+		PersistentVolumeClaims: map[string]map[string]string{"db-0": {"data-db-0": "/data"}, "db-1": {"data-db-1": "/data"}},
 	}
 	p := &params.TemplateParams{
 		Time: "2026-01-02T03:04:05.000000006Z", Options: map[string]string{}, ArtifactsIn: map[string]blueprint.Artifact{},
@@ -234,6 +234,9 @@ func upstreamRequest(bp *blueprint.Blueprint, name string) plan.Request {
 	case plan.Mentions(action, ".Deployment"):
 		target.Group, target.Resource, target.Kind = "apps", "deployments", "deployment"
 		p.Deployment = (*params.DeploymentParams)(&workload)
+	case plan.Mentions(action, ".PVC."):
+		target.Group, target.Resource, target.Kind = "", "persistentvolumeclaims", "pvc"
+		p.PVC = &params.PVCParams{Name: "db", Namespace: "apps"}
 	case plan.ReadsNamespace(action):
 		target = blueprint.ObjectReference{APIVersion: "v1", Resource: "namespaces", Kind: "namespace", Name: "apps", Namespace: "apps"}
 		p.Namespace = &params.NamespaceParams{Name: "apps", Namespace: "apps"}
