@@ -164,18 +164,11 @@ func podPrefix(prefix, pod string) string { return location.Join(prefix, pod) }
 
 // targetPods are the target's running pods.
 func targetPods(p *params.TemplateParams) []string {
-	switch {
-	case p == nil:
-		return nil
-	case p.Deployment != nil:
-		return p.Deployment.Pods
-	case p.StatefulSet != nil:
-		return p.StatefulSet.Pods
-	case p.DeploymentConfig != nil:
-		return p.DeploymentConfig.Pods
-	default:
-		return nil
+	if w := p.Workload(); w != nil {
+		return w.Pods
 	}
+
+	return nil
 }
 
 // each does the work for all pods, a few at once. One failure does not stop the others; all are reported.

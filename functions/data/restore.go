@@ -266,18 +266,11 @@ func podMounts(ctx context.Context, run *functions.Run, namespace, pod string) (
 }
 
 func claimsByPod(p *params.TemplateParams) map[string]map[string]string {
-	switch {
-	case p == nil:
-		return nil
-	case p.Deployment != nil:
-		return p.Deployment.PersistentVolumeClaims
-	case p.StatefulSet != nil:
-		return p.StatefulSet.PersistentVolumeClaims
-	case p.DeploymentConfig != nil:
-		return p.DeploymentConfig.PersistentVolumeClaims
-	default:
-		return nil
+	if w := p.Workload(); w != nil {
+		return w.PersistentVolumeClaims
 	}
+
+	return nil
 }
 
 // anyClaims are those of a Deployment whose pods have new names by now: all its pods share their claims.

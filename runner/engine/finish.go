@@ -145,7 +145,7 @@ func (r *run) close(state record.State) (*record.Record, error) {
 	var took time.Duration
 
 	end := func(rec *record.Record) {
-		rec.State, rec.Ended, rec.Origin = state, r.now(), nil
+		rec.State, rec.Ended, rec.Origin = state, r.now(), leftDown(rec)
 		took = rec.Ended.Sub(*rec.Started).Round(100 * time.Millisecond)
 		r.journal.note(rec, "Normal", fmt.Sprintf("run %s in %s", state, took))
 	}
@@ -183,6 +183,15 @@ func (r *run) close(state record.State) (*record.Record, error) {
 	r.journal.read(func(rec *record.Record) { finished = r.Redactor.Record(rec) })
 
 	return finished, nil
+}
+
+// leftDown is what the next run has to know of a target that stays stopped on a Hold; nil: of this one nothing.
+func leftDown(rec *record.Record) *record.TargetSnapshot {
+	if len(rec.Holds) == 0 || rec.Origin == nil || rec.Origin.Workload == nil {
+		return nil
+	}
+
+	return &record.TargetSnapshot{Workload: rec.Origin.Workload}
 }
 
 // artifacts renders the action's outputArtifacts (COMPAT §2.4.6).

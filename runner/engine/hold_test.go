@@ -111,6 +111,10 @@ func TestHoldKeepsTheApplicationDown(t *testing.T) {
 				t.Fatalf("%v, %s, %+v: %d replicas", err, r.State, r.Error, w.replicas)
 			}
 
+			if left := r.Origin != nil && r.Origin.Object == nil && len(r.Origin.Workload.Pods) == 3; left != (test.replicas == 0) {
+				t.Errorf("of the target the record keeps %+v", r.Origin)
+			}
+
 			if test.replicas == 0 && (len(r.UndoErrors) != 1 || !strings.Contains(r.UndoErrors[0], "on purpose") || !strings.Contains(r.UndoErrors[0], "volume a is half restored")) {
 				t.Errorf("undo: %q", r.UndoErrors)
 			}

@@ -108,16 +108,7 @@ func (r *run) inputParams(started time.Time) *params.TemplateParams {
 
 // snapshotOf keeps what a successor must not read again.
 func snapshotOf(p *params.TemplateParams) (*record.TargetSnapshot, error) {
-	s := &record.TargetSnapshot{}
-
-	switch {
-	case p.Deployment != nil:
-		s.Workload = (*params.WorkloadParams)(p.Deployment)
-	case p.StatefulSet != nil:
-		s.Workload = (*params.WorkloadParams)(p.StatefulSet)
-	case p.DeploymentConfig != nil:
-		s.Workload = (*params.WorkloadParams)(p.DeploymentConfig)
-	}
+	s := &record.TargetSnapshot{Workload: p.Workload()}
 
 	if kind, _ := p.Object["kind"].(string); p.Object == nil || strings.EqualFold(kind, "Secret") {
 		return s, nil

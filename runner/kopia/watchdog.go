@@ -2,8 +2,13 @@ package kopia
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"strings"
 	"time"
+
+	"google.golang.org/grpc/codes"
 
 	"github.com/kubectl-kanister/kubectl-kanister/runner/location"
 )
@@ -69,7 +74,7 @@ func watch[T any](ctx context.Context, r *Repository, pulse func() int64, do fun
 	for complaint == nil {
 		select {
 		case ended := <-done:
-			return ended.value, ended.err
+			return ended.value, r.parted(ctx, ended.err)
 		case <-ctx.Done():
 			complaint = context.Cause(ctx)
 		case <-ticker.C:
@@ -131,13 +136,43 @@ func (g *guard) look(ctx context.Context, limits bounds, count int64) error {
 	}
 }
 
+// parted says of an operation that failed for no known reason whether the server went away meanwhile: kopia's client tells that as
+// the end of a stream.
+func (r *Repository) parted(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() != nil || location.ReasonOf(err) != location.Unknown {
+		return err
+	}
+
+	answer := r.options.Server.probe(ctx, r.options.bounds().answer)
+
+	var placed *location.Error
+	if errors.As(err, &placed) { // the repository is named once
+		err = placed.Err
+	}
+
+	switch {
+	case answer != nil:
+		reason, _ := location.Explain(answer)
+
+		return &location.Error{Reason: reason, Hint: restart, Err: fmt.Errorf("the repository server is gone: %w (%w)", answer, err)}
+	case errors.Is(err, io.EOF), strings.Contains(err.Error(), "code = "+codes.Unavailable.String()):
+		return &location.Error{
+			Reason: location.Unreachable, Hint: restart, Err: fmt.Errorf("the connection to the repository server was cut, which answers again: %w", err),
+		}
+	default:
+		return err
+	}
+}
+
+const restart = "see whether the server still runs (its pod, its log), and start the run again"
+
 func still() int64 { return 0 }
 
 func gone(err error, since time.Duration) error {
 	reason, _ := location.Explain(err)
 
 	return &location.Error{
-		Reason: reason, Hint: "see whether the server still runs (its pod, its log), and start the run again",
+		Reason: reason, Hint: restart,
 		Err: fmt.Errorf("the repository server has not answered for %s: %w", since.Round(time.Second), err),
 	}
 }

@@ -1,6 +1,7 @@
 package kopia_test
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -19,6 +20,7 @@ type wire struct {
 	mu    sync.Mutex
 	old   chan struct{} // closed: the connections that there are go dead
 	fresh chan struct{} // closed: new ones are dead from the start
+	conns []net.Conn
 }
 
 func newWire(t *testing.T, to string) *wire {
@@ -59,6 +61,7 @@ func newWire(t *testing.T, to string) *wire {
 
 			w.mu.Lock()
 			dead := w.old
+			w.conns = append(w.conns, in, out)
 			w.mu.Unlock()
 
 			go pass(out, in, dead)
@@ -102,6 +105,118 @@ func (w *wire) freeze() {
 func (w *wire) die() {
 	close(w.fresh)
 	w.freeze()
+}
+
+// cut ends the connections that there are, as a server does that is killed; later ones live, as when it has been started again.
+func (w *wire) cut() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+
+	for _, conn := range w.conns {
+		_ = conn.Close()
+	}
+}
+
+// killed cuts them, and refuses later ones.
+func (w *wire) killed() {
+	_ = w.Listener.Close()
+	w.cut()
+}
+
+// TestServerKilled: an operation whose server goes away in the middle says that it is gone, not only that a stream ended.
+func TestServerKilled(t *testing.T) {
+	for name, test := range map[string]struct {
+		harm func(*wire)
+		text string // none: it does not fail
+		do   func(*testing.T, *kopia.Repository, func()) error
+	}{
+		"killed in a backup":     {(*wire).killed, "the repository server is gone", backupMeanwhile},
+		"restarted in a backup":  {(*wire).cut, "the connection to the repository server was cut", backupMeanwhile},
+		"killed in a restore":    {(*wire).killed, "the repository server is gone", restoreMeanwhile},
+		"restarted in a restore": {(*wire).cut, "", restoreMeanwhile},
+		"killed before deleting": {(*wire).killed, "the repository server is gone", deleteAfter},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			s := serve(t, ofFiles(t))
+			w := newWire(t, strings.TrimPrefix(s.Access.URL, "https://"))
+			access := s.Access
+			access.URL = "https://" + w.Addr().String()
+
+			r, err := kopia.Open(t.Context(), kopia.Hurried(kopia.Options{Server: &access, Scratch: t.TempDir()}, 20*time.Second, 30*time.Second))
+			if err != nil {
+				t.Fatal(err)
+			}
+
+			began := time.Now()
+			err = test.do(t, r, sync.OnceFunc(func() { test.harm(w) }))
+			reason, hint := location.Explain(err)
+
+			t.Logf("after %s: %v", time.Since(began).Round(time.Millisecond), err)
+
+			switch {
+			case test.text == "" && err == nil:
+			case err == nil, reason != location.Unreachable, !strings.Contains(err.Error(), test.text), !strings.Contains(hint, "start the run again"):
+				t.Errorf("%q, %v; hint %q", reason, err, hint)
+			}
+
+			_ = r.Close(t.Context())
+		})
+	}
+}
+
+func backupMeanwhile(t *testing.T, r *kopia.Repository, harm func()) error {
+	dir := t.TempDir()
+	for i := range 8 {
+		noise(t, fmt.Sprintf("%s/file%d", dir, i), 16<<20)
+	}
+
+	_, err := r.Snapshot(t.Context(), kopia.Backup{
+		Dir: dir, Source: kopia.Source{Namespace: "demo", Path: "/data"}, Interval: time.Millisecond,
+		Progress: func(p kopia.Progress) {
+			if p.BytesDone > 8<<20 {
+				harm()
+			}
+		},
+	})
+
+	return err
+}
+
+func restoreMeanwhile(t *testing.T, r *kopia.Repository, harm func()) error {
+	dir := t.TempDir()
+	noise(t, dir+"/file", 64<<20)
+
+	made, err := r.Snapshot(t.Context(), kopia.Backup{Dir: dir, Source: kopia.Source{Namespace: "demo", Path: "/data"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	_, err = r.Restore(t.Context(), kopia.Restore{
+		ID: made.ID, Target: t.TempDir(), Interval: time.Millisecond,
+		Progress: func(p kopia.Progress) {
+			if p.BytesDone > 8<<20 {
+				harm()
+			}
+		},
+	})
+
+	return err
+}
+
+func deleteAfter(t *testing.T, r *kopia.Repository, harm func()) error {
+	dir := t.TempDir()
+	noise(t, dir+"/file", 1<<20)
+
+	made, err := r.Snapshot(t.Context(), kopia.Backup{Dir: dir, Source: kopia.Source{Namespace: "demo", Path: "/data"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	harm()
+
+	return r.Delete(t.Context(), made.ID)
 }
 
 // TestServerHangs: no call outlives a server that is silent, in whatever it does then.

@@ -38,6 +38,8 @@ type Request struct {
 	// ConfigMaps and Secrets are fetched by name and namespace; their kind is not looked at.
 	ConfigMaps map[string]blueprint.ObjectReference
 	Secrets    map[string]blueprint.ObjectReference
+	// Stopped gives a workload's pods, containers and claims while it has no running pod; nil: nothing does.
+	Stopped *WorkloadParams
 
 	PodOverride    map[string]any
 	PodLabels      map[string]string

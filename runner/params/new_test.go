@@ -196,6 +196,25 @@ func TestNewDeployment(t *testing.T) {
 		t.Error(d)
 	}
 
+	// What a run has left stopped stands in for pods that are not there, and for no others.
+	stopped := &params.WorkloadParams{
+		Name: "other", Pods: []string{"web-old-z"}, Containers: [][]string{{"a"}}, PersistentVolumeClaims: map[string]map[string]string{"web-old-z": {"data": "/data"}},
+	}
+
+	if p, err = params.New(t.Context(), c, params.Request{Target: target("deployment", "web"), Stopped: stopped}); err != nil || !cmp.Equal(p.Deployment, want) {
+		t.Errorf("with pods: %+v, %v", p.Deployment, err)
+	}
+
+	c, _ = cluster(t, deployment("2"), replicaSet("web-new", "2"), pod("web-new-a", "web-new", corev1.PodPending, podSpec("data", "shared")))
+	if p, err = params.New(t.Context(), c, params.Request{Target: target("deployment", "web"), Stopped: stopped}); err != nil {
+		t.Fatal(err)
+	}
+
+	stopped.Name, stopped.Namespace = "web", "demo"
+	if d := cmp.Diff((*params.DeploymentParams)(stopped), p.Deployment); d != "" {
+		t.Error(d)
+	}
+
 	c, _ = cluster(t, deployment("3"), replicaSet("web-new", "2"))
 	if _, err := params.New(t.Context(), c, params.Request{Target: target("Deployment", "web")}); err == nil ||
 		!strings.Contains(err.Error(), `Deployment "demo/web": it has no ReplicaSet of its revision "3"`) {

@@ -50,6 +50,20 @@ type StatefulSetParams WorkloadParams
 // DeploymentConfigParams is .DeploymentConfig (OpenShift).
 type DeploymentConfigParams WorkloadParams
 
+// Workload is .Deployment, .StatefulSet or .DeploymentConfig, whichever is set, or nil.
+func (p *TemplateParams) Workload() *WorkloadParams {
+	switch {
+	case p == nil:
+		return nil
+	case p.Deployment != nil:
+		return (*WorkloadParams)(p.Deployment)
+	case p.StatefulSet != nil:
+		return (*WorkloadParams)(p.StatefulSet)
+	default:
+		return (*WorkloadParams)(p.DeploymentConfig)
+	}
+}
+
 // PVCParams is .PVC.
 type PVCParams struct {
 	Name      string

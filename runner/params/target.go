@@ -74,6 +74,10 @@ func setTarget(ctx context.Context, c Cluster, req Request, p *TemplateParams) e
 			return err
 		}
 
+		if s := req.Stopped; s != nil && len(w.Pods) == 0 {
+			w.Pods, w.Containers, w.PersistentVolumeClaims = s.Pods, s.Containers, s.PersistentVolumeClaims
+		}
+
 		switch kindOf(target) {
 		case kindDeployment:
 			p.Deployment = (*DeploymentParams)(w)

@@ -31,6 +31,9 @@ type Input struct {
 	ConfigMaps       map[string]blueprint.ObjectReference `json:"configMaps,omitempty"`
 	Secrets          map[string]blueprint.ObjectReference `json:"secrets,omitempty"`
 
+	// Stopped is the target as a run found it that left it without pods, on half restored data. It stands in while it has none.
+	Stopped *params.WorkloadParams `json:"stopped,omitempty"`
+
 	PodOverride    map[string]any    `json:"podOverride,omitempty"`
 	PodLabels      map[string]string `json:"podLabels,omitempty"`
 	PodAnnotations map[string]string `json:"podAnnotations,omitempty"`

@@ -98,7 +98,8 @@ type Record struct {
 	CancelReason string `json:"cancelReason,omitempty"`
 	// From is the run whose artifacts this one used.
 	From string `json:"from,omitempty"`
-	// Origin is kept while the run goes on, for a successor of the runner.
+	// Origin is kept while the run goes on, for a successor of the runner. A run that leaves its target stopped on half restored data
+	// keeps the Workload, for the run that restores again: nothing else tells which pods there were.
 	Origin *TargetSnapshot `json:"origin,omitempty"`
 }
 

@@ -10,7 +10,7 @@ import (
 func (in *Input) ParamsRequest(now time.Time) params.Request {
 	return params.Request{
 		Namespace: in.Namespace, Target: in.Target, Profile: in.Profile.Params(), RepositoryServer: in.RepositoryServer, Artifacts: in.Artifacts, Options: in.Options,
-		ConfigMaps: in.ConfigMaps, Secrets: in.Secrets,
+		ConfigMaps: in.ConfigMaps, Secrets: in.Secrets, Stopped: in.Stopped,
 		PodOverride: in.PodOverride, PodLabels: in.PodLabels, PodAnnotations: in.PodAnnotations,
 		Now: now,
 	}

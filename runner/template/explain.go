@@ -36,6 +36,8 @@ func explain(text string, p *params.TemplateParams, err error) error {
 		unset(e, path, m[1], m[2], p)
 	} else if m := noField.FindStringSubmatch(e.Message); m != nil {
 		unknown(e, path, m[1], m[2])
+	} else if w := p.Workload(); w != nil && strings.Contains(e.Message, "index out of range") {
+		e.Message += fmt.Sprintf("; .%s.Pods has the running pods, of which there are %d", targetKind(p), len(w.Pods))
 	}
 
 	return e

@@ -92,7 +92,7 @@ func TestRender(t *testing.T) {
 		"look up":            {text: `{{ getHostByName "localhost" }}`, fails: "getHostByName is not supported"},
 		"fail":               {text: `{{ fail "no way" }}`, fails: "no way"},
 		"division":           {text: `{{ div 1 0 }}`, fails: "divide by zero"},
-		"index range":        {text: `{{ index .StatefulSet.Pods 7 }}`, fails: "out of range"},
+		"index range":        {text: `{{ index .StatefulSet.Pods 7 }}`, fails: "out of range: 7; .StatefulSet.Pods has the running pods, of which there are 2"},
 		"woven names":        {text: `{{ kanister_tick }}`, fails: `no function "kanister_tick"`},
 		"method":             {text: `{{ .Secrets.creds.GetName }}`, fails: "GetName"},
 	} {

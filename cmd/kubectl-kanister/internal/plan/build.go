@@ -295,7 +295,7 @@ func input(request Request, name string) record.Input {
 		SchemaVersion: record.SchemaVersion, Run: name, Namespace: request.Namespace, Action: request.Action,
 		Blueprint: *request.Blueprint, BlueprintSource: request.Source, Target: request.Target, Profile: request.Profile,
 		RepositoryServer: request.RepositoryServer, ServerWord: request.ServerWord, Artifacts: request.Artifacts, Options: request.Options, ConfigMaps: request.ConfigMaps, Secrets: request.Secrets,
-		PodOverride: request.PodOverride, PodLabels: request.PodLabels, PodAnnotations: request.PodAnnotations,
+		Stopped: request.Stopped, PodOverride: request.PodOverride, PodLabels: request.PodLabels, PodAnnotations: request.PodAnnotations,
 		RunnerImage: request.RunnerImage, ImagePullPolicy: request.ImagePullPolicy,
 		ServiceAccount: cmp.Or(request.ServiceAccount, name),
 		TimeoutSeconds: int64(request.Timeout.Seconds()), From: request.From,
@@ -304,7 +304,7 @@ func input(request Request, name string) record.Input {
 
 // withoutSecrets is what makes two runs the same request: no credentials, no run name.
 func withoutSecrets(in record.Input) record.Input {
-	in.Run, in.ServiceAccount = "", ""
+	in.Run, in.ServiceAccount, in.Stopped = "", "", nil
 
 	if in.Profile != nil {
 		in.Profile = &record.Profile{Name: in.Profile.Name, Namespace: in.Profile.Namespace, Location: in.Profile.Location, SkipSSLVerify: in.Profile.SkipSSLVerify}

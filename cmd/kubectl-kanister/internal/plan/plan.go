@@ -37,6 +37,9 @@ type Request struct {
 	ConfigMaps map[string]blueprint.ObjectReference
 	Secrets    map[string]blueprint.ObjectReference
 
+	// Stopped is a workload as the run found it that left it without pods; nil: there is no such run.
+	Stopped *params.WorkloadParams
+
 	PodOverride    map[string]any
 	PodLabels      map[string]string
 	PodAnnotations map[string]string

@@ -55,7 +55,7 @@ WHAT IT LEAVES BEHIND
 HOW IT FAILS
   A restore is refused while another run works on the same target. If a phase fails before anything was written, a workload that
   was scaled down comes back; if its volumes are half restored it stays down. The message says which; the same restore can be
-  run again.
+  run again: a blueprint that names the target's pods then sees those that the run before has stopped.
 `
 
 const restoreExample = `  # Back to where it came from
