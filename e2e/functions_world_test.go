@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/kubectl-kanister/kubectl-kanister/functions"
+	"github.com/kubectl-kanister/kubectl-kanister/functions/functest"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/kube"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/params"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/record"
@@ -26,6 +27,7 @@ import (
 // notes is a journal that remembers.
 type notes struct {
 	testing.TB
+	functest.Notebook
 
 	mu       sync.Mutex
 	lines    []string

@@ -80,6 +80,11 @@ type Journal interface {
 	HoldUndo(ctx context.Context, key, why string) error
 	// FreeUndo ends a HoldUndo.
 	FreeUndo(ctx context.Context, key string) error
+	// Note keeps value, as JSON, for the same phase after a crash of the runner: what it can no longer find out once it has begun. The
+	// first value of a key stays. It has reached the record when it returns nil; it must hold no secret.
+	Note(ctx context.Context, key string, value any) error
+	// Noted reads what the phase has noted under key, in this or an earlier runner, into value. It tells whether there is something.
+	Noted(key string, value any) (bool, error)
 	// Secret makes the redactor hide this value from now on.
 	Secret(value string)
 }

@@ -24,6 +24,7 @@ import (
 
 	"github.com/kubectl-kanister/kubectl-kanister/functions"
 	"github.com/kubectl-kanister/kubectl-kanister/functions/cloud"
+	"github.com/kubectl-kanister/kubectl-kanister/functions/functest"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/blueprint"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/kube"
 	"github.com/kubectl-kanister/kubectl-kanister/runner/params"
@@ -216,6 +217,8 @@ func (f *fakeEC2) DeleteVolume(_ context.Context, in *ec2.DeleteVolumeInput, _ .
 
 // journal remembers.
 type journal struct {
+	functest.Notebook
+
 	mu       sync.Mutex
 	undo     map[string]record.Undo
 	said     []string

@@ -79,7 +79,7 @@ func Run() *functions.Run {
 		Kube: &kube.Client{
 			Config: &rest.Config{Host: "http://127.0.0.1:1"}, Clientset: fake.NewClientset(), Dynamic: dynamicfake.NewSimpleDynamicClient(scheme),
 		},
-		Labels: map[string]string{}, Journal: silent{},
+		Labels: map[string]string{}, Journal: silent{&Notebook{}},
 	}
 }
 
@@ -293,7 +293,7 @@ func duplicates(names []string) []string {
 }
 
 // silent is a journal that nobody reads.
-type silent struct{}
+type silent struct{ *Notebook }
 
 func (silent) Progress(record.Progress)                       {}
 func (silent) Pod(record.PodRef)                              {}

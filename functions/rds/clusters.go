@@ -35,8 +35,10 @@ func (s clusters) find(ctx context.Context, id string) (*database, error) {
 	d := &database{
 		ID: aws.ToString(c.DBClusterIdentifier), Status: aws.ToString(c.Status), Percent: percentOf(c.PercentProgress),
 		Host: aws.ToString(c.Endpoint), Port: aws.ToInt32(c.Port), User: aws.ToString(c.MasterUsername), Tag: tagIn(c.TagList),
-		SubnetGroup: aws.ToString(c.DBSubnetGroup), Protected: aws.ToBool(c.DeletionProtection), SecurityGroups: groupsOf(c.VpcSecurityGroups),
-		Parameters: aws.ToString(c.DBClusterParameterGroup),
+		Protected: aws.ToBool(c.DeletionProtection),
+		settings: settings{
+			SubnetGroup: aws.ToString(c.DBSubnetGroup), SecurityGroups: groupsOf(c.VpcSecurityGroups), Parameters: aws.ToString(c.DBClusterParameterGroup),
+		},
 	}
 
 	for _, m := range c.DBClusterMembers {

@@ -29,7 +29,17 @@ func (f ExportRDSSnapshotToLocation) Exec(ctx context.Context, run *functions.Ru
 		return nil, err
 	}
 
-	groups, subnets, err := s.network(ctx, a)
+	found, err := s.find(ctx, a.InstanceID)
+	if err != nil {
+		return nil, cloud.Explain("finding the network of the database", err)
+	}
+
+	var like *settings
+	if found != nil {
+		like = &found.settings
+	}
+
+	network, err := s.network(a, like)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +49,7 @@ func (f ExportRDSSnapshotToLocation) Exec(ctx context.Context, run *functions.Ru
 		return nil, err
 	}
 
-	temporary := restoration{ID: suffixed(run, a.InstanceID), Snapshot: *from, SecurityGroups: groups, SubnetGroup: subnets}
+	temporary := restoration{ID: suffixed(run, a.InstanceID), Snapshot: *from, settings: network}
 
 	made, err := s.borrow(ctx, a, temporary)
 	if err != nil {
@@ -62,7 +72,7 @@ func (f ExportRDSSnapshotToLocation) Exec(ctx context.Context, run *functions.Ru
 		return nil, err
 	}
 
-	return map[string]any{"snapshotID": a.SnapshotID, "instanceID": a.InstanceID, "backupID": backupID, "securityGroupID": text(groups)}, nil
+	return map[string]any{"snapshotID": a.SnapshotID, "instanceID": a.InstanceID, "backupID": backupID, "securityGroupID": text(network.SecurityGroups)}, nil
 }
 
 // artifact is the key of the dump.
@@ -70,33 +80,28 @@ func artifact(a arguments, backupID string) string {
 	return strings.Trim(cmp.Or(a.Prefix, a.InstanceID), "/") + "/" + backupID
 }
 
-// network is where a new database goes: the security groups and the subnet group of the arguments, or those that the database has. They
-// belong to one VPC, so that one without the other may not do.
-func (s *session) network(ctx context.Context, a arguments) (groups []string, subnets string, err error) {
-	groups, err = cloud.List("securityGroupID", a.SecurityGroups)
-	if err != nil || len(groups) > 0 && a.SubnetGroup != "" {
-		return groups, a.SubnetGroup, err
-	}
-
-	found, err := s.find(ctx, a.InstanceID)
+// network is where a new database goes: the security groups and the subnet group of the arguments, or those of like; nil: there is no
+// such database. They belong to one VPC, so that one without the other may not do.
+func (s *session) network(a arguments, like *settings) (settings, error) {
+	groups, err := cloud.List("securityGroupID", a.SecurityGroups)
 	if err != nil {
-		return nil, "", cloud.Explain("finding the network of the database", err)
+		return settings{}, err
 	}
 
-	if found == nil {
+	if like == nil {
 		if len(groups) == 0 {
 			s.run.Journal.Warn(fmt.Sprintf("there is no %s %s whose security groups could be taken, and the argument securityGroupID is absent: the new one gets the default group of its VPC",
 				s.word(), a.InstanceID))
 		}
 
-		return groups, a.SubnetGroup, nil
+		like = &settings{}
 	}
 
 	if len(groups) == 0 {
-		groups = found.SecurityGroups
+		groups = like.SecurityGroups
 	}
 
-	return groups, cmp.Or(a.SubnetGroup, found.SubnetGroup), nil
+	return settings{SecurityGroups: groups, SubnetGroup: cmp.Or(a.SubnetGroup, like.SubnetGroup)}, nil
 }
 
 func undoKey(id string) string { return "rds-temporary/" + id }

@@ -33,7 +33,7 @@ func databaseOf(i types.DBInstance) *database {
 	d := &database{
 		ID: aws.ToString(i.DBInstanceIdentifier), Status: aws.ToString(i.DBInstanceStatus), Percent: percentOf(i.PercentProgress),
 		User: aws.ToString(i.MasterUsername), Storage: aws.ToInt32(i.AllocatedStorage), Tag: tagIn(i.TagList),
-		Protected: aws.ToBool(i.DeletionProtection), Class: aws.ToString(i.DBInstanceClass), SecurityGroups: groupsOf(i.VpcSecurityGroups),
+		Protected: aws.ToBool(i.DeletionProtection), settings: settings{Class: aws.ToString(i.DBInstanceClass), SecurityGroups: groupsOf(i.VpcSecurityGroups)},
 	}
 
 	if i.Endpoint != nil {

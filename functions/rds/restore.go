@@ -51,12 +51,20 @@ func (s *session) fromSnapshot(ctx context.Context, a arguments) (*database, err
 		return s.waitAvailable(ctx, r)
 	}
 
-	if r.SecurityGroups, r.SubnetGroup, err = s.network(ctx, a); err != nil {
+	like, err := s.replaced(ctx, there)
+	if err != nil {
 		return nil, err
 	}
 
+	if r.settings, err = s.network(a, like); err != nil {
+		return nil, err
+	}
+
+	if like != nil {
+		r.Parameters, r.Class = like.Parameters, like.Class
+	}
+
 	if there != nil {
-		r.Parameters, r.Class = there.Parameters, there.Class
 		if err := s.clear(ctx, there); err != nil {
 			return nil, err
 		}
@@ -69,7 +77,26 @@ func (s *session) fromSnapshot(ctx context.Context, a arguments) (*database, err
 	return s.waitAvailable(ctx, r)
 }
 
-// clear deletes the database that is in the way.
+// replaced are the settings of the database that is about to be deleted, or of the one that an earlier runner of this phase has begun
+// to delete: of that one, nothing else tells them. Nil if there was none.
+func (s *session) replaced(ctx context.Context, there *database) (*settings, error) {
+	const key = "replaced"
+
+	if there != nil {
+		if err := s.run.Journal.Note(ctx, key, there.settings); err != nil {
+			return nil, err
+		}
+	}
+
+	var like settings
+	if found, err := s.run.Journal.Noted(key, &like); err != nil || !found {
+		return nil, err
+	}
+
+	return &like, nil
+}
+
+// clear deletes the database that is in the way. Its settings are said: if the run ends before the new one is there, a person needs them.
 func (s *session) clear(ctx context.Context, there *database) error {
 	if there.Protected {
 		return &record.Failure{
@@ -78,7 +105,7 @@ func (s *session) clear(ctx context.Context, there *database) error {
 		}
 	}
 
-	s.run.Journal.Event(fmt.Sprintf("deleting %s %s, to make it again from its snapshot", s.word(), there.ID))
+	s.run.Journal.Event(fmt.Sprintf("deleting %s %s (%s), to make it again from its snapshot", s.word(), there.ID, there.settings))
 
 	return s.waitGone(ctx, there.ID, false)
 }

@@ -2,6 +2,8 @@ package rds
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -23,6 +25,7 @@ type fakeRDS struct {
 
 	instance *types.DBInstance
 	restores int
+	die      func() // takes the runner away instead of restoring
 	last     awsrds.RestoreDBInstanceFromDBSnapshotInput
 }
 
@@ -45,7 +48,13 @@ func (f *fakeRDS) DeleteDBInstance(context.Context, *awsrds.DeleteDBInstanceInpu
 	return &awsrds.DeleteDBInstanceOutput{}, nil
 }
 
-func (f *fakeRDS) RestoreDBInstanceFromDBSnapshot(_ context.Context, in *awsrds.RestoreDBInstanceFromDBSnapshotInput, _ ...func(*awsrds.Options)) (*awsrds.RestoreDBInstanceFromDBSnapshotOutput, error) {
+func (f *fakeRDS) RestoreDBInstanceFromDBSnapshot(ctx context.Context, in *awsrds.RestoreDBInstanceFromDBSnapshotInput, _ ...func(*awsrds.Options)) (*awsrds.RestoreDBInstanceFromDBSnapshotOutput, error) {
+	if f.die != nil {
+		f.die()
+
+		return nil, ctx.Err()
+	}
+
 	f.restores++
 	f.last = *in
 	f.instance = &types.DBInstance{
@@ -109,6 +118,41 @@ func TestRestoreStaysInItsNetwork(t *testing.T) {
 		if got := aws.ToString(server.last.DBSubnetGroupName); got != test.subnets || len(server.last.VpcSecurityGroupIds) != 1 || server.last.VpcSecurityGroupIds[0] != test.groups {
 			t.Errorf("%s: subnets %q, groups %q", name, got, server.last.VpcSecurityGroupIds)
 		}
+	}
+}
+
+// TestRestoreKnowsWhatItDeleted: the runner dies when the old database is gone, or half gone, and the new one is not there. Its successor
+// makes it as the old one was.
+func TestRestoreKnowsWhatItDeleted(t *testing.T) {
+	old := &types.DBInstance{
+		DBInstanceIdentifier: aws.String("shop"), DBInstanceStatus: aws.String(available), DBSubnetGroup: &types.DBSubnetGroup{DBSubnetGroupName: aws.String("private")},
+		VpcSecurityGroups: []types.VpcSecurityGroupMembership{{VpcSecurityGroupId: aws.String("sg-old")}}, DBInstanceClass: aws.String("db.m5.large"),
+		DBParameterGroups: []types.DBParameterGroupStatus{{DBParameterGroupName: aws.String("tuned")}},
+	}
+	bare := &types.DBInstance{DBInstanceIdentifier: aws.String("shop"), DBInstanceStatus: aws.String("modifying")}
+
+	for name, left := range map[string]*types.DBInstance{"gone": nil, "half gone": bare} {
+		t.Run(name, func(t *testing.T) {
+			ctx, die := context.WithCancel(t.Context())
+			server := &fakeRDS{instance: old, die: die}
+			run := functest.Run()
+			a := arguments{InstanceID: "shop", SnapshotID: "snap"}
+
+			if _, err := sessionOf(run, server).fromSnapshot(ctx, a); !errors.Is(err, context.Canceled) {
+				t.Fatal(err)
+			}
+
+			server.instance, server.die = left, nil
+
+			if _, err := sessionOf(run, server).fromSnapshot(t.Context(), a); err != nil {
+				t.Fatal(err)
+			}
+
+			if got := server.last; aws.ToString(got.DBSubnetGroupName) != "private" || !slices.Equal(got.VpcSecurityGroupIds, []string{"sg-old"}) ||
+				aws.ToString(got.DBInstanceClass) != "db.m5.large" || aws.ToString(got.DBParameterGroupName) != "tuned" {
+				t.Errorf("restored with %+v", got)
+			}
+		})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/rds/types"
 
@@ -28,19 +29,40 @@ var hopeless = []string{
 type database struct {
 	ID, Status string
 	// Percent is -1 where RDS gives none.
-	Percent        int
-	Host           string
-	Port           int32
-	User           string
-	SecurityGroups []string
-	SubnetGroup    string
-	Storage        int32 // GiB
-	Tag            string
-	Protected      bool
-	// Parameters is the parameter group, Class that of the instance or of a cluster's first member, Members their identifiers.
-	Parameters string
-	Class      string
-	Members    []string
+	Percent   int
+	Host      string
+	Port      int32
+	User      string
+	Storage   int32 // GiB
+	Tag       string
+	Protected bool
+	// Members are the identifiers of a cluster's instances.
+	Members []string
+	settings
+}
+
+// settings are what a database that replaces another one takes over.
+type settings struct {
+	SecurityGroups []string `json:"securityGroups,omitempty"`
+	SubnetGroup    string   `json:"subnetGroup,omitempty"`
+	// Parameters is the parameter group.
+	Parameters string `json:"parameters,omitempty"`
+	// Class is that of the instance, or of a cluster's first member.
+	Class string `json:"class,omitempty"`
+}
+
+func (s settings) String() string {
+	var parts []string
+
+	for _, part := range [][2]string{
+		{"class", s.Class}, {"subnet group", s.SubnetGroup}, {"security groups", strings.Join(s.SecurityGroups, " ")}, {"parameter group", s.Parameters},
+	} {
+		if part[1] != "" {
+			parts = append(parts, part[0]+" "+part[1])
+		}
+	}
+
+	return strings.Join(parts, ", ")
 }
 
 // snapshot is one of an instance or a cluster.
@@ -53,12 +75,9 @@ type snapshot struct {
 
 // restoration is what to make of a snapshot.
 type restoration struct {
-	ID             string
-	Snapshot       snapshot
-	SecurityGroups []string
-	SubnetGroup    string
-	Parameters     string
-	Class          string
+	ID       string
+	Snapshot snapshot
+	settings
 }
 
 // databases are instances or clusters: the two ways to ask RDS for the same.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -342,6 +343,64 @@ func (p *phaseJournal) FreeUndo(_ context.Context, key string) error {
 	return p.journal.save(p.journal.base, func(r *record.Record) {
 		r.Holds = slices.DeleteFunc(r.Holds, func(h record.Hold) bool { return h.Key == key })
 	})
+}
+
+// Note implements functions.Journal.
+func (p *phaseJournal) Note(ctx context.Context, key string, value any) error {
+	if p.phase == nil {
+		return nil
+	}
+
+	if p.over.Load() {
+		return fmt.Errorf("noting %q: the phase is over", key)
+	}
+
+	text, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Errorf("noting %q: %w", key, err)
+	}
+
+	// What is noted is about to be changed: a function whose time is over must not begin.
+	if err := context.Cause(ctx); err != nil {
+		return fmt.Errorf("noting %q: %w", key, err)
+	}
+
+	return p.journal.save(p.journal.base, func(r *record.Record) {
+		phase := p.phase(r)
+		if _, there := phase.Notes[key]; there {
+			return
+		}
+
+		if phase.Notes == nil {
+			phase.Notes = map[string]string{}
+		}
+
+		phase.Notes[key] = string(text)
+	})
+}
+
+// Noted implements functions.Journal.
+func (p *phaseJournal) Noted(key string, value any) (bool, error) {
+	if p.phase == nil {
+		return false, nil
+	}
+
+	var (
+		text  string
+		there bool
+	)
+
+	p.journal.read(func(r *record.Record) { text, there = p.phase(r).Notes[key] })
+
+	if !there {
+		return false, nil
+	}
+
+	if err := json.Unmarshal([]byte(text), value); err != nil {
+		return false, fmt.Errorf("reading what was noted as %q: %w", key, err)
+	}
+
+	return true, nil
 }
 
 // Secret implements functions.Journal.

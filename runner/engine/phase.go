@@ -331,7 +331,7 @@ func (r *run) phaseDone(phase *blueprint.Phase, at func(*record.Record) *record.
 
 	err := r.journal.save(r.base, func(rec *record.Record) {
 		p := at(rec)
-		p.State, p.Ended, p.Output = record.Complete, r.now(), output
+		p.State, p.Ended, p.Output, p.Notes = record.Complete, r.now(), output, nil
 		r.journal.note(rec, "Normal", fmt.Sprintf("phase %q complete in %s", phase.Name, took))
 	})
 

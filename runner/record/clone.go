@@ -41,6 +41,7 @@ func (p *Phase) detach() {
 	p.Pods = slices.Clone(p.Pods)
 	p.Error = p.Error.Clone()
 	p.Output = maps.Clone(p.Output)
+	p.Notes = maps.Clone(p.Notes)
 
 	if p.Progress != nil {
 		progress := *p.Progress

@@ -134,6 +134,8 @@ type Phase struct {
 	Progress *Progress      `json:"progress,omitempty"`
 	Pods     []PodRef       `json:"pods,omitempty"`
 	Error    *Failure       `json:"error,omitempty"`
+	// Notes are what the function keeps for itself in case it is repeated: JSON by key. A complete phase has none.
+	Notes map[string]string `json:"notes,omitempty"`
 }
 
 // Progress is what a function reports of itself; a zero member was not reported. Sizes are bytes, Rate bytes per second.
