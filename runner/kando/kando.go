@@ -29,6 +29,7 @@ const collectAt = 20
 // Main is kando: args are those after its name. It returns the exit code.
 func Main(ctx context.Context, args []string, streams Streams, version string) int {
 	debug.SetGCPercent(collectAt)
+	dropStartup()
 
 	cmd := NewCmdKando(streams, version)
 	cmd.SetArgs(args)
