@@ -31,7 +31,12 @@ type S3 struct {
 	// upload are options for requests with a body: over TLS the payload stays unsigned, because TLS and the CRC protect it already
 	// and SHA-256 would cost as much CPU as everything else.
 	upload []func(*s3.Options)
+	// complete are options for the request that makes an object of its parts.
+	complete []func(*s3.Options)
 }
+
+// completion is what a store gets to do that: some copy all of them before they answer.
+const completion = time.Hour
 
 // NewS3 makes the client for an s3Compliant profile: path style for custom endpoints, the profile's CA bundle beside the system's
 // roots, region as given, else detected (AWS) or us-east-1. It makes no request except to detect a region.
@@ -83,6 +88,9 @@ func newS3(ctx context.Context, profile *params.Profile, s settings) (*S3, error
 			r.Retryables = append([]retry.IsErrorRetryable{hopeless}, r.Retryables...)
 		})
 	})
+
+	patient := client.WithTransportOptions(func(t *http.Transport) { t.ResponseHeaderTimeout = completion })
+	made.complete = []func(*s3.Options){func(o *s3.Options) { o.HTTPClient = patient }}
 
 	if made.Encrypted {
 		made.upload = []func(*s3.Options){s3.WithAPIOptions(v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)}

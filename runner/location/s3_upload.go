@@ -3,10 +3,13 @@ package location
 import (
 	"bytes"
 	"context"
+	"crypto/md5" //nolint:gosec // S3's ETags
+	"encoding/hex"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -67,11 +70,34 @@ func (p *s3Parts) put(ctx context.Context, number int32, content []byte) error {
 
 func (p *s3Parts) complete(ctx context.Context) error {
 	slices.SortFunc(p.done, func(a, b types.CompletedPart) int { return int(*a.PartNumber - *b.PartNumber) })
+
 	_, err := p.store.s3.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
 		Bucket: &p.store.bucket, Key: p.key, UploadId: p.id, MultipartUpload: &types.CompletedMultipartUpload{Parts: p.done},
-	})
+	}, p.store.s3.complete...)
+	if err != nil && p.completed(ctx) {
+		return nil
+	}
 
 	return err
+}
+
+// completed tells whether the object is there although its completion failed: when the answer is lost, the repeated request finds
+// no such upload any more. It is known by its ETag, which S3 makes of those of the parts.
+func (p *s3Parts) completed(ctx context.Context) bool {
+	var sums []byte
+
+	for _, part := range p.done {
+		sum, err := hex.DecodeString(strings.Trim(aws.ToString(part.ETag), `"`))
+		if err != nil || len(sum) != md5.Size {
+			return false // not a checksum, as with keys of KMS
+		}
+
+		sums = append(sums, sum...)
+	}
+
+	output, err := p.store.s3.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &p.store.bucket, Key: p.key})
+
+	return err == nil && strings.Trim(aws.ToString(output.ETag), `"`) == fmt.Sprintf("%x-%d", md5.Sum(sums), len(p.done))
 }
 
 func (p *s3Parts) abort(ctx context.Context) error {
