@@ -23,15 +23,11 @@ const annotationPhase = "kanister.io/phase-id"
 // bindLimit is how long Kubernetes may take to bind a claim to the volume that was made for it.
 const bindLimit = 2 * time.Minute
 
-// like is what the claim is made like: what the manifest says, else the claim that is there, else what is usual.
+// like is what the claim is made like: what the manifest says, else the claim that was there (see remember), else what is usual.
 func (r *restoration) like() Claim {
 	info := Claim{}
-
-	switch {
-	case r.Claim != nil:
+	if r.Claim != nil {
 		info = *r.Claim
-	case r.there != nil:
-		info = *claimInfo(r.there, nil)
 	}
 
 	if len(info.AccessModes) == 0 {

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	apitypes "k8s.io/apimachinery/pkg/types"
@@ -381,10 +382,24 @@ func TestWhatIsMadeOfUpstreamsManifest(t *testing.T) {
 		t.Errorf("%+v %q", request, w.said)
 	}
 
-	// The claim that is there tells what the manifest does not.
-	r.there = w.volume("data", "vol-0000000000000000a", false)[1].(*corev1.PersistentVolumeClaim)
-	if claim := w.claimOf("demo", r); *claim.Spec.StorageClassName != "fast" || claim.Spec.AccessModes[0] != corev1.ReadWriteOncePod {
-		t.Errorf("%+v", claim)
+	// The claim that is there tells what the manifest does not, and a runner that comes when it is deleted knows it.
+	a := arguments{Namespace: "demo", Snapshots: upstream}
+	w.with(w.volume(infos[0].PVCName, "vol-0000000000000000a", false))
+
+	for _, when := range []string{"before", "after a crash"} {
+		all, err := w.plan(t.Context(), a)
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		if claim := w.claimOf("demo", all[0]); *claim.Spec.StorageClassName != "fast" || claim.Spec.AccessModes[0] != corev1.ReadWriteOncePod || claim.Labels["app"] != "shop" {
+			t.Errorf("%s: %+v", when, claim)
+		}
+
+		err = w.run.Kube.Clientset.CoreV1().PersistentVolumeClaims("demo").Delete(t.Context(), infos[0].PVCName, metav1.DeleteOptions{})
+		if err != nil && !apierrors.IsNotFound(err) {
+			t.Fatal(err)
+		}
 	}
 }
 

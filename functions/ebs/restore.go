@@ -118,10 +118,40 @@ func (s *session) plan(ctx context.Context, a arguments) ([]*restoration, error)
 		}
 
 		r.done = r.there != nil && r.there.DeletionTimestamp == nil && r.there.Annotations[annotationPhase] == s.id
+
+		if err := s.remember(ctx, r); err != nil {
+			return nil, err
+		}
+
 		all = append(all, r)
 	}
 
 	return all, nil
+}
+
+// remember keeps what the claim is like that will be deleted, where the manifest does not say it (upstream's): after a crash nothing
+// else tells.
+func (s *session) remember(ctx context.Context, r *restoration) error {
+	if r.Claim != nil {
+		return nil
+	}
+
+	key := "claim/" + r.claim
+
+	if r.there != nil && !r.done {
+		if err := s.run.Journal.Note(ctx, key, claimInfo(r.there, nil)); err != nil {
+			return err
+		}
+	}
+
+	var was Claim
+
+	found, err := s.run.Journal.Noted(key, &was)
+	if found {
+		r.Claim = &was
+	}
+
+	return err
 }
 
 func claimsIn(infos []Snapshot) []string {
