@@ -2,7 +2,7 @@ package spec
 
 const snapshotGroup = "snapshot.storage.k8s.io"
 
-var snapshotTimeout = Arg{Name: "timeout", Type: String, Default: "2h", Doc: "How long to wait until the snapshot is ready, as a Go duration. Ours."}
+var snapshotTimeout = Arg{Name: "timeout", Type: String, Form: Duration, Default: "2h", Doc: "How long to wait until the snapshot is ready, as a Go duration. Ours."}
 
 // snapshotOutputs are the outputs of both functions that make snapshots.
 var snapshotOutputs = []Output{

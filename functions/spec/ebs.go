@@ -7,7 +7,7 @@ const ebsInfoDoc = "`volumeSnapshotInfo` is upstream's JSON, with members added 
 var (
 	ebsNamespace = Arg{Name: "namespace", Type: String, Required: true, Doc: "Namespace of the PersistentVolumeClaims."}
 	ebsSnapshots = Arg{Name: "snapshots", Type: String, Required: true, Doc: "The output `volumeSnapshotInfo` of CreateVolumeSnapshot."}
-	ebsTimeout   = Arg{Name: "timeout", Type: String, Default: "2h", Doc: "How long to wait for EC2 in this phase, as a Go duration. Ours."}
+	ebsTimeout   = Arg{Name: "timeout", Type: String, Form: Duration, Default: "2h", Doc: "How long to wait for EC2 in this phase, as a Go duration. Ours."}
 
 	ebsAccess      = awsAccess("EC2", "that of the volume's zone, else ")
 	ebsInfoAccess  = awsAccess("EC2", "that of the snapshot, else ")

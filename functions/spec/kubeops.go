@@ -33,8 +33,8 @@ Different from upstream: cluster-scoped objects can be deleted, custom resources
 		{Name: "operation", Type: String, Required: true, Values: []string{"create", "delete", "patch"}, Doc: "What to do."},
 		{Name: "namespace", Type: String, Default: "default", Doc: "Namespace for documents and references that name none."},
 		{Name: "spec", Type: String, Doc: "create: the documents, as YAML or JSON. patch: the part of the object to change."},
-		{Name: "objectReference", Type: Map, Doc: "delete and patch: the object, by apiVersion, group, resource, name and namespace."},
-		{Name: "timeout", Type: String, Default: "15m", Doc: "delete: how long to wait until the object is gone, as a Go duration. Ours."},
+		{Name: "objectReference", Type: Map, Form: Reference, Doc: "delete and patch: the object, by apiVersion, group, resource, name and namespace."},
+		{Name: "timeout", Type: String, Form: Duration, Default: "15m", Doc: "delete: how long to wait until the object is gone, as a Go duration. Ours."},
 	},
 	Outputs: []Output{
 		{Name: "apiVersion", Type: String, Doc: "The version, without the group, of the object; of the last one if several were created."},

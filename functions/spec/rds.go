@@ -5,7 +5,7 @@ const rdsWaitDoc = "It waits at most two hours, or as `timeout` says, and asks R
 var (
 	rdsInstance = Arg{Name: "instanceID", Type: String, Required: true, Doc: "Identifier of the DB instance; of the DB cluster if `dbEngine` is an Aurora engine."}
 	rdsEngine   = Arg{Name: "dbEngine", Type: String, Default: "a DB instance of any engine", Doc: "`aurora`, `aurora-mysql` or `aurora-postgresql` for an Aurora cluster. Any other value means a DB instance."}
-	rdsTimeout  = Arg{Name: "timeout", Type: String, Default: "2h", Doc: "How long to wait for RDS and for the dump, together, as a Go duration. Ours."}
+	rdsTimeout  = Arg{Name: "timeout", Type: String, Form: Duration, Default: "2h", Doc: "How long to wait for RDS and for the dump, together, as a Go duration. Ours."}
 	rdsGroups   = Arg{Name: "securityGroupID", Aliases: []string{"securityGroupIDs"}, Type: Strings, Default: "those of the instance `instanceID`", Doc: "VPC security groups of the new instance, as a list or as the text that the output of the same name is."}
 	rdsSubnets  = Arg{Name: "dbSubnetGroup", Type: String, Default: "that of the instance, else the account's default", Doc: "DB subnet group of the new instance."}
 	rdsUser     = Arg{Name: "username", Type: String, Default: "the instance's master user", Doc: "Who logs in to the database."}

@@ -64,7 +64,18 @@ type Arg struct {
 	Default  string // in words, for the reader: "the run's namespace"
 	Doc      string
 	Values   []string // the allowed values, where they are few; compared without case
+	Form     Form     // what the value has to be beyond its type; empty: nothing
 }
+
+// Form is what an argument's value has to be beyond its type.
+type Form string
+
+// Forms of arguments.
+const (
+	Duration   Form = "duration"   // a Go duration above zero
+	Conditions Form = "conditions" // the conditions of Wait and WaitV2
+	Reference  Form = "reference"  // an object reference
+)
 
 // Output is one key of a phase's output.
 type Output struct {

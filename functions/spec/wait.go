@@ -12,7 +12,7 @@ In ` + "`objectReference`" + `, ` + "`apiVersion`" + ` is the version alone, wit
 func waitArgs(timeout Arg) []Arg {
 	return []Arg{
 		timeout,
-		{Name: "conditions", Type: Map, Required: true, Doc: "The lists `anyOf` and/or `allOf`, of a `condition` with its `objectReference` each."},
+		{Name: "conditions", Type: Map, Form: Conditions, Required: true, Doc: "The lists `anyOf` and/or `allOf`, of a `condition` with its `objectReference` each."},
 	}
 }
 
@@ -28,7 +28,7 @@ var waitFamily = []Function{
 A condition is what ` + "`kubectl get -o go-template`" + ` takes, and can be tried with it: ` + "`$`" + ` is the object, ` + "`exists`" + ` and ` + "`base64decode`" + ` are the only functions beside the engine's own. It is not rendered with the run's parameters, and neither is the timeout.
 
 Different from upstream: a broken condition is an error at once instead of a wait to the end.`,
-		Args:    waitArgs(Arg{Name: "timeout", Type: String, Required: true, Doc: "How long to wait, as a Go duration (5m). Not rendered."}),
+		Args:    waitArgs(Arg{Name: "timeout", Type: String, Form: Duration, Required: true, Doc: "How long to wait, as a Go duration (5m). Not rendered."}),
 		Effects: waitEffects,
 		Rules:   waitRules,
 		Repeat:  true, Raw: true,
@@ -54,7 +54,7 @@ Different from upstream: a broken condition is an error at once instead of a wai
 In a condition every JSON path in single braces, ` + "`{ $.status.phase }`" + `, stands for what kubectl's jsonpath prints of the object; the rest is a template with the functions of all arguments (sprig), which is not rendered with the run's parameters. A path without its braces is plain text. A path that the object does not have makes the condition not true.
 
 Different from upstream: a value of the object is always text to the template and can neither break nor extend it; a broken condition is an error at once.`,
-		Args:    waitArgs(Arg{Name: "timeout", Type: String, Required: true, Doc: "How long to wait, as a Go duration (5m). Rendered."}),
+		Args:    waitArgs(Arg{Name: "timeout", Type: String, Form: Duration, Required: true, Doc: "How long to wait, as a Go duration (5m). Rendered."}),
 		Effects: waitEffects,
 		Rules:   waitRules,
 		Repeat:  true, Raw: true,

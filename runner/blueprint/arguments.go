@@ -209,6 +209,12 @@ func (v *validator) literal(path string, a Argument, value any) {
 	}
 
 	v.allowed(path, a, value)
+
+	if a.Check != nil {
+		if err := a.Check(value); err != nil {
+			v.add(Error, v.source().at(path), path, "", "%s: %v", a.Name, err)
+		}
+	}
 }
 
 func (v *validator) wrong(path string, a Argument, want string, value any) {

@@ -41,6 +41,8 @@ type Argument struct {
 	Type     string   // one of the Type constants
 	Required bool
 	Values   []string // the allowed values, where they are few; compared without case
+	// Check finds what is wrong with a value of the right type that is written out, or has templates within; nil: anything will do.
+	Check func(value any) error
 }
 
 // argument finds an argument by name or alias.

@@ -22,7 +22,7 @@ func (table) Lookup(name string) (blueprint.Function, bool) {
 
 	for _, a := range f.Args {
 		out.Arguments = append(out.Arguments, blueprint.Argument{
-			Name: a.Name, Aliases: a.Aliases, Type: string(a.Type), Required: a.Required, Values: a.Values,
+			Name: a.Name, Aliases: a.Aliases, Type: string(a.Type), Required: a.Required, Values: a.Values, Check: checks[a.Form],
 		})
 	}
 
