@@ -197,7 +197,7 @@ func TestFunctionWaitChanges(t *testing.T) {
 	w.dropFromCluster(ofCluster[0], "things."+w.Namespace+".example.org")
 
 	c = w.Call("group")
-	after(c, "does not serve", func() {
+	acted = after(c, "does not serve", func() {
 		w.Apply(thing)
 		w.Kubectl("wait", "--for=condition=Established", "crd/things."+w.Namespace+".example.org", "--timeout=30s")
 		w.Eventually(20*time.Second, func() string {
@@ -213,16 +213,20 @@ func TestFunctionWaitChanges(t *testing.T) {
 		t.Error(err)
 	}
 
+	<-acted // kubectl has not ended when its object is seen
+
 	// A cancel says what was missing.
 	c = w.Call("cancel")
 	ctx, cancel := context.WithCancel(t.Context())
-	after(c, "renders to", cancel)
+	acted = after(c, "renders to", cancel)
 
 	began := time.Now()
 	if _, err := c.Do(ctx, "WaitV2", until("5m", map[string][]string{"anyOf": {`{{ eq $.data.ready "never" }}`}}, w.reference("configmaps", "late"))); err == nil ||
 		time.Since(began) > 30*time.Second || !strings.Contains(err.Error(), `renders to "false"`) {
 		t.Errorf("cancelled after %s: %v", time.Since(began), err)
 	}
+
+	<-acted
 }
 
 // A wait that ends by its timeout, through the plugin: the record says what was seen last, the rules are exact. The reference's
